@@ -1,0 +1,4 @@
+//! The `lucid` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,180 @@
+//! The formats in which a weight matrix can lie in a file.
+//!
+//! A matrix is rows of *blocks*; a block is [`Block::LEN`] consecutive values of one row in [`Block::BYTES`] bytes, and
+//! decodes without looking at its neighbours. Plain numbers are blocks of one value. Everything here reads bytes at any
+//! alignment, because a mapped file promises none.
+//!
+//! [`Format`] names a format at run time; a type that implements [`Block`] is the same format at compile time.
+//! [`with_format!`](crate::with_format) turns the first into the second, and is the only place that lists them all.
+
+macro_rules! formats {
+    ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $module:ident;)*) => {
+        $(mod $module;)*
+
+        /// A format by name, as found in a file.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Format { $($(#[$doc])* $variant,)* }
+
+        /// The types behind the names: one per [`Format`], of the same spelling.
+        pub mod blocks { $(pub use super::$module::$variant;)* }
+
+        impl Format {
+            /// Every format, in the order of the GGUF type ids.
+            pub const ALL: &[Format] = &[$(Format::$variant),*];
+
+            /// The GGUF type id.
+            pub const fn id(self) -> u32 { match self { $(Format::$variant => $id),* } }
+
+            /// The name people write: `Q4_K`.
+            pub const fn name(self) -> &'static str { match self { $(Format::$variant => $name),* } }
+        }
+
+        /// Runs `$body` with the type `$block` bound to the [`Block`] that a [`Format`] names.
+        ///
+        /// ```
+        /// use lucid_kernels::{formats::{Block, Format}, with_format};
+        /// let bytes = with_format!(Format::Q8_0, B => B::BYTES);
+        /// assert_eq!(bytes, 34);
+        /// ```
+        #[macro_export]
+        macro_rules! with_format {
+            ($format:expr, $block:ident => $body:expr) => {
+                match $format {
+                    $($crate::formats::Format::$variant => { type $block = $crate::formats::blocks::$variant; $body })*
+                }
+            };
+        }
+    };
+}
+
+formats! {
+    /// 32-bit IEEE floats.
+    F32 = 0, "F32", f32;
+    /// 16-bit IEEE floats.
+    F16 = 1, "F16", f16;
+    /// 32 values, one f16 scale, 4-bit signed steps.
+    Q4_0 = 2, "Q4_0", q4_0;
+    /// 32 values, one f16 scale, 8-bit signed steps.
+    Q8_0 = 8, "Q8_0", q8_0;
+    /// Signed 8-bit integers.
+    I8 = 24, "I8", i8;
+    /// Signed 16-bit integers.
+    I16 = 25, "I16", i16;
+    /// Signed 32-bit integers.
+    I32 = 26, "I32", i32;
+    /// Signed 64-bit integers.
+    I64 = 27, "I64", i64;
+    /// 64-bit IEEE floats.
+    F64 = 28, "F64", f64;
+    /// The upper half of an f32.
+    BF16 = 30, "BF16", bf16;
+}
+
+/// One block of weights: how many values in how many bytes, and how to read them.
+pub trait Block {
+    /// The same format as a run-time value.
+    const FORMAT: Format;
+    /// Values in a block.
+    const LEN: usize;
+    /// Bytes of a block.
+    const BYTES: usize;
+
+    /// Writes the values of one block: `bytes` is [`Self::BYTES`] long, `out` is [`Self::LEN`] long.
+    fn decode(bytes: &[u8], out: &mut [f32]);
+}
+
+/// A block format that Lucid can also write.
+pub trait Encode: Block {
+    /// Encodes one row: `x` is a multiple of [`Block::LEN`], `out` holds exactly its blocks.
+    ///
+    /// `importance` weighs the squared error of each column (the mean square of the activation it meets, from an
+    /// importance matrix); it is as long as `x`. Values must be finite.
+    fn encode_row(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]);
+}
+
+impl Format {
+    /// The format with this GGUF type id.
+    pub fn from_id(id: u32) -> Option<Format> {
+        Self::ALL.iter().copied().find(|f| f.id() == id)
+    }
+
+    /// The format of this name, in any case.
+    pub fn from_name(name: &str) -> Option<Format> {
+        Self::ALL.iter().copied().find(|f| f.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Values in a block.
+    pub fn block_len(self) -> usize {
+        crate::with_format!(self, B => B::LEN)
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        crate::with_format!(self, B => B::BYTES)
+    }
+
+    /// Bytes of a row of `n` values; `None` when `n` is no multiple of the block, or the size does not fit.
+    pub fn row_bytes(self, n: usize) -> Option<usize> {
+        if !n.is_multiple_of(self.block_len()) {
+            return None;
+        }
+        (n / self.block_len()).checked_mul(self.block_bytes())
+    }
+
+    /// Bits per value.
+    pub fn bits(self) -> f64 {
+        self.block_bytes() as f64 * 8.0 / self.block_len() as f64
+    }
+
+    /// Whether this is a float or block format that can hold weights, rather than integers.
+    pub fn is_weight(self) -> bool {
+        !matches!(self, Format::I8 | Format::I16 | Format::I32 | Format::I64)
+    }
+
+    /// Decodes whole blocks: `out` receives as many values as `bytes` holds.
+    ///
+    /// # Panics
+    /// If `bytes` is not a whole number of blocks, or `out` is not as long as they are.
+    pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
+        crate::with_format!(self, B => decode_row::<B>(bytes, out))
+    }
+}
+
+/// Decodes whole blocks of a format known at compile time.
+///
+/// # Panics
+/// If `bytes` is not a whole number of blocks, or `out` is not as long as they are.
+pub fn decode_row<B: Block>(bytes: &[u8], out: &mut [f32]) {
+    assert_eq!(bytes.len() % B::BYTES, 0, "{} bytes are no whole number of {} blocks", bytes.len(), B::FORMAT.name());
+    assert_eq!(bytes.len() / B::BYTES * B::LEN, out.len(), "{} output of the wrong length", B::FORMAT.name());
+    for (block, values) in bytes.chunks_exact(B::BYTES).zip(out.chunks_exact_mut(B::LEN)) {
+        B::decode(block, values);
+    }
+}
+
+/// The little-endian f16 at byte `at`, as f32: the scale of most blocks.
+fn f16_at(bytes: &[u8], at: usize) -> f32 {
+    half::f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ids_lead_back_to_the_format() {
+        for &f in Format::ALL {
+            assert_eq!(Format::from_id(f.id()), Some(f));
+            assert_eq!(Format::from_name(&f.name().to_lowercase()), Some(f));
+            assert_eq!(crate::with_format!(f, B => B::FORMAT), f);
+        }
+        assert_eq!(Format::from_id(4), None, "Q4_2 was removed");
+    }
+
+    #[test]
+    fn rows_are_whole_blocks() {
+        assert_eq!(Format::Q8_0.row_bytes(64), Some(68));
+        assert_eq!(Format::Q8_0.row_bytes(33), None);
+        assert_eq!(Format::F64.row_bytes(usize::MAX), None);
+    }
+}

@@ -1,0 +1,25 @@
+//! BF16: little-endian half-width floats of 1 sign, 8 exponent and 7 mantissa bits, the upper half of an f32; one value a block.
+
+use super::{Block, Encode, Format};
+
+/// One `bf16`.
+pub struct BF16;
+
+impl Block for BF16 {
+    const FORMAT: Format = Format::BF16;
+    const LEN: usize = 1;
+    const BYTES: usize = 2;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        out[0] = half::bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+    }
+}
+
+impl Encode for BF16 {
+    /// Rounds to nearest, ties to even.
+    fn encode_row(x: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {
+        for (v, b) in x.iter().zip(out.chunks_exact_mut(2)) {
+            b.copy_from_slice(&half::bf16::from_f32(*v).to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! A file mapped read-only: the bytes of the weights, where they lie.
+
+use std::{fs::File, io, ops::Deref, path::Path};
+
+/// The bytes of a file, mapped and never copied.
+///
+/// The limit of a mapping: if another program truncates the file while it is mapped, touching the lost pages ends the
+/// process with SIGBUS. Lucid cannot prevent that without copying the weights; replace model files by renaming, not by
+/// rewriting them in place.
+#[derive(Debug)]
+pub struct Map(Option<memmap2::Mmap>);
+
+impl Map {
+    /// Maps the whole file at `path`. A directory or device is refused rather than mapped.
+    pub fn open(path: &Path) -> io::Result<Map> {
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        if meta.len() == 0 {
+            return Ok(Map(None)); // an empty mapping is an error on most systems, an empty slice is not
+        }
+        // SAFETY: the mapping is private and read-only, so this process never writes through it. Its contents can
+        // change only if another process rewrites the file; every reader here treats the bytes as untrusted data
+        // without invariants (any byte pattern is a valid u8), so that a change yields other numbers, never
+        // undefined reads. Truncation is the documented limit above.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Map(Some(map)))
+    }
+}
+
+impl Deref for Map {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or(&[])
+    }
+}

@@ -1,0 +1,1 @@
+//! Every operation of a decoder in f64: the ground truth.
