@@ -5,7 +5,7 @@
 //! alignment, because a mapped file promises none.
 //!
 //! [`Format`] names a format at run time; a type that implements [`Block`] is the same format at compile time.
-//! [`with_format!`](crate::with_format) turns the first into the second, and is the only place that lists them all.
+//! `with_format!` turns the first into the second; the list below is the only place that names them all.
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $module:ident;)*) => {
@@ -29,18 +29,15 @@ macro_rules! formats {
             pub const fn name(self) -> &'static str { match self { $(Format::$variant => $name),* } }
         }
 
-        /// Runs `$body` with the type `$block` bound to the [`Block`] that a [`Format`] names.
-        ///
-        /// ```
-        /// use lucid_kernels::{formats::{Block, Format}, with_format};
-        /// let bytes = with_format!(Format::Q8_0, B => B::BYTES);
-        /// assert_eq!(bytes, 34);
-        /// ```
-        #[macro_export]
+        /// `with_format!(format, B => expression)` is `expression` with the type `B` bound to the [`Block`] that the run-time
+        /// `format` names: `with_format!(f, B => B::BYTES)`.
         macro_rules! with_format {
             ($format:expr, $block:ident => $body:expr) => {
                 match $format {
-                    $($crate::formats::Format::$variant => { type $block = $crate::formats::blocks::$variant; $body })*
+                    $($crate::formats::Format::$variant => {
+                        type $block = $crate::formats::blocks::$variant;
+                        $body
+                    })*
                 }
             };
         }
@@ -105,12 +102,12 @@ impl Format {
 
     /// Values in a block.
     pub fn block_len(self) -> usize {
-        crate::with_format!(self, B => B::LEN)
+        with_format!(self, B => B::LEN)
     }
 
     /// Bytes of a block.
     pub fn block_bytes(self) -> usize {
-        crate::with_format!(self, B => B::BYTES)
+        with_format!(self, B => B::BYTES)
     }
 
     /// Bytes of a row of `n` values; `None` when `n` is no multiple of the block, or the size does not fit.
@@ -136,7 +133,7 @@ impl Format {
     /// # Panics
     /// If `bytes` is not a whole number of blocks, or `out` is not as long as they are.
     pub fn decode(self, bytes: &[u8], out: &mut [f32]) {
-        crate::with_format!(self, B => decode_row::<B>(bytes, out))
+        with_format!(self, B => decode_row::<B>(bytes, out))
     }
 }
 
@@ -166,7 +163,7 @@ mod tests {
         for &f in Format::ALL {
             assert_eq!(Format::from_id(f.id()), Some(f));
             assert_eq!(Format::from_name(&f.name().to_lowercase()), Some(f));
-            assert_eq!(crate::with_format!(f, B => B::FORMAT), f);
+            assert_eq!(with_format!(f, B => B::FORMAT), f);
         }
         assert_eq!(Format::from_id(4), None, "Q4_2 was removed");
     }
