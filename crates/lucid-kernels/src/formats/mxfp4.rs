@@ -1,0 +1,57 @@
+//! MXFP4: 32 four-bit floats with one power of two as their scale, from the OCP microscaling formats.
+//!
+//! ```text
+//! byte     0       1         2         …        16
+//!      ├───────┼─────────┼─────────┼───────┼─────────┤
+//!      │   e   │ n₀ │n₁₆ │ n₁ │n₁₇ │   …   │n₁₅ │n₃₁ │     low nibble │ high nibble
+//!      └───────┴─────────┴─────────┴───────┴─────────┘
+//!      xᵢ = 2^(e − 128) · E2M1_TWICE[nᵢ]                 17 bytes for 32 values, 4.25 bits each
+//! ```
+//!
+//! A nibble is 1 sign, 2 exponent and 1 mantissa bits: ±{0, ½, 1, 1½, 2, 3, 4, 6}. The table holds twice that, to be
+//! integers, so the scale is half of the 2^(e − 127) that the standard writes. Two readings follow GGUF's definition and not
+//! the standard: e = 255 is a scale of 2^127 and no NaN, and the nibble 8 is 0 and not −0.
+
+use super::{Block, Format};
+
+/// Twice the value of each four-bit float: sign in the top bit, then two bits of exponent and one of mantissa.
+pub(super) const E2M1_TWICE: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
+
+/// 32 four-bit floats and a power of two.
+pub struct MXFP4;
+
+impl Block for MXFP4 {
+    const FORMAT: Format = Format::MXFP4;
+    const LEN: usize = 32;
+    const BYTES: usize = 17;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let d = half_scale(bytes[0]);
+        for (i, &b) in bytes[1..17].iter().enumerate() {
+            out[i] = d * E2M1_TWICE[usize::from(b & 15)] as f32;
+            out[i + 16] = d * E2M1_TWICE[usize::from(b >> 4)] as f32;
+        }
+    }
+}
+
+/// 2^(e − 128), exactly: the two smallest are subnormal floats.
+pub(super) fn half_scale(e: u8) -> f32 {
+    let bits = match e {
+        0 => 1 << 21,
+        1 => 1 << 22,
+        _ => (u32::from(e) - 1) << 23,
+    };
+    f32::from_bits(bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::half_scale;
+
+    #[test]
+    fn every_scale_is_its_power_of_two() {
+        for e in 0..=255u8 {
+            assert_eq!(f64::from(half_scale(e)), 2f64.powi(i32::from(e) - 128));
+        }
+    }
+}

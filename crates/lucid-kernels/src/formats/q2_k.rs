@@ -1,0 +1,41 @@
+//! Q2_K: 256 values in two bits each; sixteen groups of 16, each with a four-bit scale and a four-bit minimum.
+//!
+//! ```text
+//! byte   0    …    15   16    …    79   80  81   82  83
+//!      ├──────────────┼───────────────┼────────┼────────┤
+//!      │  s₀ … s₁₅    │  q: 4 codes   │ d  f16 │ m  f16 │
+//!      │ min │ scale  │   a byte      │        │        │
+//!      └──────────────┴───────────────┴────────┴────────┘
+//!      low nibble of s_g: scale of group g = i / 16;  high nibble: its minimum
+//!      xᵢ = (d · scale_g) · qᵢ − (m · min_g)             84 bytes for 256 values, 2.625 bits each
+//!
+//!      code qᵢ      byte 16 + 32·(i / 128) + i % 32,  bits 2·(i / 32 % 4) and the next
+//! ```
+//!
+//! Read by shift, then: the lowest two bits of 32 neighbouring bytes are values 0 to 31, the next two are values 32 to
+//! 63, and after four such runs the next 32 bytes begin.
+
+use super::{Block, Format, f16_at};
+
+/// Sixteen groups of 16 two-bit steps, a scale and a minimum of four bits for each.
+pub struct Q2_K;
+
+impl Block for Q2_K {
+    const FORMAT: Format = Format::Q2_K;
+    const LEN: usize = 256;
+    const BYTES: usize = 84;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (scales, codes) = (&bytes[..16], &bytes[16..80]);
+        let (d, m) = (f16_at(bytes, 80), f16_at(bytes, 82));
+        for (g, x) in out.chunks_exact_mut(16).enumerate() {
+            let scale = d * (scales[g] & 15) as f32;
+            let min = m * (scales[g] >> 4) as f32;
+            // A run of 32 values is two groups; four runs share 32 bytes.
+            let shift = 2 * (g / 2 % 4);
+            for (x, q) in x.iter_mut().zip(&codes[32 * (g / 8) + 16 * (g % 2)..]) {
+                *x = scale * ((q >> shift) & 3) as f32 - min;
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Q3_K: 256 values in three bits each; sixteen groups of 16, each with a signed six-bit scale.
+//!
+//! ```text
+//! byte   0    …    31   32    …    95   96   …   107   108 109
+//!      ├──────────────┼───────────────┼──────────────┼────────┤
+//!      │ h: third bit │  low two bits │ s: 16 scales │ d  f16 │
+//!      │  8 a byte    │    4 a byte   │ of six bits  │        │
+//!      └──────────────┴───────────────┴──────────────┴────────┘
+//!      xᵢ = (d · (s_g − 32)) · (qᵢ − 4)                  110 bytes for 256 values, 3.4375 bits each
+//!      g  = i / 16
+//!
+//!      code qᵢ      low bits:  byte 32 + 32·(i / 128) + i % 32,  bits 2·(i / 32 % 4) and the next
+//!                   third bit: byte i % 32,  bit i / 32
+//!      scale s_g    low four:  byte 96 + g % 8,   low nibble for g < 8, else high
+//!                   high two:  byte 104 + g % 4,  bits 2·(g / 4) and the next
+//! ```
+
+use super::{Block, Format, f16_at};
+
+/// Sixteen groups of 16 three-bit steps, offset by 4, and a six-bit scale, offset by 32, for each.
+pub struct Q3_K;
+
+impl Block for Q3_K {
+    const FORMAT: Format = Format::Q3_K;
+    const LEN: usize = 256;
+    const BYTES: usize = 110;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (thirds, codes, scales) = (&bytes[..32], &bytes[32..96], &bytes[96..108]);
+        let d = f16_at(bytes, 108);
+        for (g, x) in out.chunks_exact_mut(16).enumerate() {
+            let low = (scales[g % 8] >> (4 * (g / 8))) & 15;
+            let high = (scales[8 + g % 4] >> (2 * (g / 4))) & 3;
+            let scale = d * ((low | high << 4) as i32 - 32) as f32;
+
+            let half = 16 * (g % 2);
+            let (run, codes, thirds) = (g / 2, &codes[32 * (g / 8) + half..], &thirds[half..]);
+            for ((x, q), h) in x.iter_mut().zip(codes).zip(thirds) {
+                let code = (q >> (2 * (run % 4))) & 3 | ((h >> run) & 1) << 2;
+                *x = scale * (code as i32 - 4) as f32;
+            }
+        }
+    }
+}

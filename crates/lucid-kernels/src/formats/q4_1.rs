@@ -1,0 +1,30 @@
+//! Q4_1: 32 values in four bits each with one scale and one minimum.
+//!
+//! ```text
+//! byte   0   1   2   3     4         5         …        19
+//!      ├───────┼───────┼─────────┼─────────┼───────┼─────────┤
+//!      │ d f16 │ m f16 │ n₀ │n₁₆ │ n₁ │n₁₇ │   …   │n₁₅ │n₃₁ │     low nibble │ high nibble
+//!      └───────┴───────┴─────────┴─────────┴───────┴─────────┘
+//!      xᵢ = d · nᵢ + m                                   20 bytes for 32 values, 5 bits each
+//! ```
+//!
+//! The minimum spends sixteen bits so that a block whose values all lie on one side of zero wastes no steps.
+
+use super::{Block, Format, f16_at};
+
+/// 32 four-bit steps above an f16 minimum, with an f16 scale.
+pub struct Q4_1;
+
+impl Block for Q4_1 {
+    const FORMAT: Format = Format::Q4_1;
+    const LEN: usize = 32;
+    const BYTES: usize = 20;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+        for (i, &b) in bytes[4..20].iter().enumerate() {
+            out[i] = d * (b & 15) as f32 + m;
+            out[i + 16] = d * (b >> 4) as f32 + m;
+        }
+    }
+}

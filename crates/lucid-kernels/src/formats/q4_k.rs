@@ -1,0 +1,57 @@
+//! Q4_K: 256 values in four bits each; eight groups of 32, each with a six-bit scale and a six-bit minimum.
+//!
+//! ```text
+//! byte   0   1    2   3    4     …     15   16     …     143
+//!      ├────────┼────────┼────────────────┼─────────────────┤
+//!      │ d  f16 │ m  f16 │ 8 scales and   │ q: two nibbles  │
+//!      │        │        │ 8 minima       │    a byte       │
+//!      └────────┴────────┴────────────────┴─────────────────┘
+//!      xᵢ = (d · scale_g) · qᵢ − (m · min_g)             144 bytes for 256 values, 4.5 bits each
+//!      g  = i / 32
+//!
+//!      code qᵢ      byte 16 + 32·(i / 64) + i % 32,  low nibble for even g, high for odd
+//! ```
+//!
+//! The sixteen six-bit numbers share twelve bytes, the same in Q5_K. The first four of each kind are the low six bits of
+//! a byte; the last four are cut in two, their top bits in the two bits left over above:
+//!
+//! ```text
+//!      byte     bits 7 6          bits 5 … 0
+//!      4 + k    scale₄₊ₖ bits 5 4   scaleₖ               k = 0 … 3
+//!      8 + k    min₄₊ₖ   bits 5 4   minₖ
+//!               bits 7 … 4          bits 3 … 0
+//!      12 + k   min₄₊ₖ   bits 3 … 0  scale₄₊ₖ bits 3 … 0
+//! ```
+
+use super::{Block, Format, f16_at};
+
+/// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
+pub struct Q4_K;
+
+impl Block for Q4_K {
+    const FORMAT: Format = Format::Q4_K;
+    const LEN: usize = 256;
+    const BYTES: usize = 144;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+        let (scales, codes) = (&bytes[4..16], &bytes[16..144]);
+        for (g, x) in out.chunks_exact_mut(32).enumerate() {
+            let (scale, min) = scale_and_min(scales, g);
+            let (scale, min) = (d * scale as f32, m * min as f32);
+            for (x, q) in x.iter_mut().zip(&codes[32 * (g / 2)..]) {
+                *x = scale * ((q >> (4 * (g % 2))) & 15) as f32 - min;
+            }
+        }
+    }
+}
+
+/// The six-bit scale and minimum of group `g` from the twelve bytes drawn above.
+pub(super) fn scale_and_min(scales: &[u8], g: usize) -> (u8, u8) {
+    if g < 4 {
+        (scales[g] & 63, scales[4 + g] & 63)
+    } else {
+        let (scale_high, min_high, low) = (scales[g - 4] >> 6, scales[g] >> 6, scales[4 + g]);
+        (low & 15 | scale_high << 4, low >> 4 | min_high << 4)
+    }
+}

@@ -1,0 +1,31 @@
+//! Q5_1: 32 values in five bits each with one scale and one minimum.
+//!
+//! ```text
+//! byte   0   1   2   3   4   …    7     8         9         …        23
+//!      ├───────┼───────┼───────────┼─────────┼─────────┼───────┼─────────┤
+//!      │ d f16 │ m f16 │  h  u32   │ n₀ │n₁₆ │ n₁ │n₁₇ │   …   │n₁₅ │n₃₁ │     low nibble │ high nibble
+//!      └───────┴───────┴───────────┴─────────┴─────────┴───────┴─────────┘
+//!      qᵢ = nᵢ + 16 · (bit i of h)
+//!      xᵢ = d · qᵢ + m                                   24 bytes for 32 values, 6 bits each
+//! ```
+
+use super::{Block, Format, f16_at, u32_at};
+
+/// 32 five-bit steps above an f16 minimum, with an f16 scale.
+pub struct Q5_1;
+
+impl Block for Q5_1 {
+    const FORMAT: Format = Format::Q5_1;
+    const LEN: usize = 32;
+    const BYTES: usize = 24;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+        let high = u32_at(bytes, 4);
+        for (i, &b) in bytes[8..24].iter().enumerate() {
+            let fifth = |bit: usize| ((high >> bit) & 1) << 4;
+            out[i] = d * (u32::from(b & 15) | fifth(i)) as f32 + m;
+            out[i + 16] = d * (u32::from(b >> 4) | fifth(i + 16)) as f32 + m;
+        }
+    }
+}

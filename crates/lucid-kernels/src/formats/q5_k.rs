@@ -1,0 +1,40 @@
+//! Q5_K: 256 values in five bits each; eight groups of 32, each with a six-bit scale and a six-bit minimum.
+//!
+//! ```text
+//! byte   0   1    2   3    4     …     15   16    …    47   48     …     175
+//!      ├────────┼────────┼────────────────┼──────────────┼─────────────────┤
+//!      │ d  f16 │ m  f16 │ 8 scales and   │ h: fifth bit │ q: two nibbles  │
+//!      │        │        │ 8 minima       │  8 a byte    │    a byte       │
+//!      └────────┴────────┴────────────────┴──────────────┴─────────────────┘
+//!      xᵢ = (d · scale_g) · qᵢ − (m · min_g)             176 bytes for 256 values, 5.5 bits each
+//!      g  = i / 32
+//!
+//!      code qᵢ      low bits:  byte 48 + 32·(i / 64) + i % 32,  low nibble for even g, high for odd
+//!                   fifth bit: byte 16 + i % 32,  bit g
+//! ```
+//!
+//! Scales and minima are packed as in Q4_K.
+
+use super::{Block, Format, f16_at, q4_k::scale_and_min};
+
+/// Eight groups of 32 five-bit steps, a scale and a minimum of six bits for each.
+pub struct Q5_K;
+
+impl Block for Q5_K {
+    const FORMAT: Format = Format::Q5_K;
+    const LEN: usize = 256;
+    const BYTES: usize = 176;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (d, m) = (f16_at(bytes, 0), f16_at(bytes, 2));
+        let (scales, fifths, codes) = (&bytes[4..16], &bytes[16..48], &bytes[48..176]);
+        for (g, x) in out.chunks_exact_mut(32).enumerate() {
+            let (scale, min) = scale_and_min(scales, g);
+            let (scale, min) = (d * scale as f32, m * min as f32);
+            for ((x, q), h) in x.iter_mut().zip(&codes[32 * (g / 2)..]).zip(fifths) {
+                let code = (q >> (4 * (g % 2))) & 15 | ((h >> g) & 1) << 4;
+                *x = scale * code as f32 - min;
+            }
+        }
+    }
+}

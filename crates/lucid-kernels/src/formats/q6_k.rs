@@ -1,0 +1,40 @@
+//! Q6_K: 256 values in six bits each; sixteen groups of 16, each with a signed eight-bit scale.
+//!
+//! ```text
+//! byte   0    …    127   128   …   191   192   …   207   208 209
+//!      ├───────────────┼───────────────┼───────────────┼────────┤
+//!      │ low four bits │ high two bits │  s₀ … s₁₅ i8  │ d  f16 │
+//!      │  2 a byte     │  4 a byte     │               │        │
+//!      └───────────────┴───────────────┴───────────────┴────────┘
+//!      xᵢ = (d · s_g) · (qᵢ − 32)                        210 bytes for 256 values, 6.5625 bits each
+//!      g  = i / 16
+//!
+//!      with the half h = i / 128, the run r = i / 32 % 4 and the place p = i % 32:
+//!      code qᵢ      low four: byte 64·h + 32·(r % 2) + p,  low nibble for r < 2, else high
+//!                   high two: byte 128 + 32·h + p,  bits 2·r and the next
+//! ```
+
+use super::{Block, Format, f16_at};
+
+/// Sixteen groups of 16 six-bit steps, offset by 32, and a signed byte as the scale of each.
+pub struct Q6_K;
+
+impl Block for Q6_K {
+    const FORMAT: Format = Format::Q6_K;
+    const LEN: usize = 256;
+    const BYTES: usize = 210;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let (lows, highs, scales) = (&bytes[..128], &bytes[128..192], &bytes[192..208]);
+        let d = f16_at(bytes, 208);
+        for (g, x) in out.chunks_exact_mut(16).enumerate() {
+            let scale = d * (scales[g] as i8) as f32;
+            let (half, run, place) = (g / 8, g / 2 % 4, 16 * (g % 2));
+            let (lows, highs) = (&lows[64 * half + 32 * (run % 2) + place..], &highs[32 * half + place..]);
+            for ((x, low), high) in x.iter_mut().zip(lows).zip(highs) {
+                let code = (low >> (4 * (run / 2))) & 15 | ((high >> (2 * run)) & 3) << 4;
+                *x = scale * (code as i32 - 32) as f32;
+            }
+        }
+    }
+}

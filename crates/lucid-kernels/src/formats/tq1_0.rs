@@ -1,0 +1,48 @@
+//! TQ1_0: 256 values of −1, 0 or 1 times one scale, five of them in a byte.
+//!
+//! ```text
+//! byte   0     …     31   32    …    47   48   …   51   52  53
+//!      ├────────────────┼───────────────┼─────────────┼────────┤
+//!      │ values 0 – 159 │   160 – 239   │  240 – 255  │ d  f16 │
+//!      │  5 a byte      │   5 a byte    │  4 a byte   │        │
+//!      └────────────────┴───────────────┴─────────────┴────────┘
+//!      xᵢ = d · (tᵢ − 1),  tᵢ ∈ {0, 1, 2}                54 bytes for 256 values, 1.6875 bits each
+//!
+//!      value    0 + 32·n + k   is digit n of byte k         n = 0 … 4
+//!      value  160 + 16·n + k   is digit n of byte 32 + k    n = 0 … 4
+//!      value  240 +  4·n + k   is digit n of byte 48 + k    n = 0 … 3
+//! ```
+//!
+//! Five ternary digits are one of 3⁵ = 243 numbers and fit a byte. To read a digit without dividing, the byte holds not
+//! that number v but the fraction v / 243 in units of 1/256, rounded up. Multiplying the fraction by 3 carries its first
+//! digit above the point; multiplying by 3ⁿ first and keeping only what is below the point brings digit n to the front.
+
+use super::{Block, Format, f16_at};
+
+/// 256 ternary digits, five to the byte, and an f16 scale.
+pub struct TQ1_0;
+
+/// The runs of bytes that hold digits: first byte, bytes, digits in each.
+pub(super) const RUNS: [(usize, usize, u32); 3] = [(0, 32, 5), (32, 16, 5), (48, 4, 4)];
+
+impl Block for TQ1_0 {
+    const FORMAT: Format = Format::TQ1_0;
+    const LEN: usize = 256;
+    const BYTES: usize = 54;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let d = f16_at(bytes, 52);
+        let mut rest = out;
+        for (first, n, digits) in RUNS {
+            for digit in 0..digits {
+                let (x, after) = rest.split_at_mut(n);
+                for (x, &b) in x.iter_mut().zip(&bytes[first..first + n]) {
+                    let fraction = b.wrapping_mul(3u8.pow(digit));
+                    let t = (u16::from(fraction) * 3) >> 8;
+                    *x = d * (t as i32 - 1) as f32;
+                }
+                rest = after;
+            }
+        }
+    }
+}

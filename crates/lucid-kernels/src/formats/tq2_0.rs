@@ -1,0 +1,33 @@
+//! TQ2_0: 256 values of −1, 0 or 1 times one scale, in two bits each.
+//!
+//! ```text
+//! byte   0    …    63   64  65
+//!      ├──────────────┼────────┤
+//!      │ q: 4 a byte  │ d  f16 │
+//!      └──────────────┴────────┘
+//!      xᵢ = d · (qᵢ − 1)                                 66 bytes for 256 values, 2.0625 bits each
+//!
+//!      code qᵢ      byte 32·(i / 128) + i % 32,  bits 2·(i / 32 % 4) and the next
+//! ```
+//!
+//! Code 3, which no encoder writes, reads as 2·d.
+
+use super::{Block, Format, f16_at};
+
+/// 256 ternary digits of two bits and an f16 scale.
+pub struct TQ2_0;
+
+impl Block for TQ2_0 {
+    const FORMAT: Format = Format::TQ2_0;
+    const LEN: usize = 256;
+    const BYTES: usize = 66;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let d = f16_at(bytes, 64);
+        for (run, x) in out.chunks_exact_mut(32).enumerate() {
+            for (x, q) in x.iter_mut().zip(&bytes[32 * (run / 4)..]) {
+                *x = d * (((q >> (2 * (run % 4))) & 3) as i32 - 1) as f32;
+            }
+        }
+    }
+}
