@@ -3,9 +3,18 @@
 //! The crate in reading order:
 //!
 //! 1. [`file`]: what lies on disk. GGUF, safetensors and .npy, each read by mapping it, each distrusted.
+//! 2. [`tensor`]: typed tensors, with named dimensions.
+//! 3. [`backend`]: who computes. A flat list of operations; [`backend::Reference`] is the plain one.
+//! 4. [`ops`]: the same operations with named shapes, as a model calls them.
+//! 5. [`kv`]: the cache of a sequence. [`probe`]: named intermediates, recorded and compared.
 #![forbid(unsafe_code)]
 
+pub mod backend;
 pub mod error;
 pub mod file;
+pub mod kv;
+pub mod ops;
+pub mod probe;
+pub mod tensor;
 
 pub use error::{Error, ErrorKind, Result};

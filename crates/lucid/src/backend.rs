@@ -1,0 +1,144 @@
+//! Who computes: one flat trait of coarse operations over buffers and sizes.
+//!
+//! A model file never calls a backend: it speaks to [`Ctx`](crate::ops::Ctx), which knows the named shapes, checks them
+//! and calls these. A backend knows no model and no names; it sees buffers and sizes.
+//!
+//! **Invariants**
+//! - An operation may be *recorded* rather than run: only [`Backend::read`] waits for results. So no other operation
+//!   returns values, and an error may arrive as late as the next read.
+//! - Every row of an activation is computed as if it were alone.
+//! - A backend never falls back to another one. What it cannot do is an error that says so.
+
+mod reference;
+
+use crate::{
+    Result,
+    tensor::{DType, Element, Packed},
+};
+use lucid_kernels::formats::Format;
+pub use lucid_kernels::ops::{Heads, Pairs, Rotation};
+pub use reference::Reference;
+
+/// A backend can hold tensors of element type `T`: its own buffer type for them, chosen at compile time.
+pub trait SupportsDType<T: DType>: Sized + 'static {
+    /// A buffer of the backend's own, freed when dropped.
+    type Storage: 'static;
+
+    /// A tensor of a file, loaded: on a CPU the mapped bytes themselves, on a device its copy of them.
+    type Loaded<'a>;
+
+    /// Loads a tensor that lies in a file.
+    fn load<'a>(&self, stored: Stored<'a>) -> Result<Self::Loaded<'a>>;
+}
+
+/// The bytes of a tensor as they lie in a file, at any alignment.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// How the bytes encode values.
+    pub format: Format,
+    /// The bytes: whole rows of whole blocks.
+    pub bytes: &'a [u8],
+}
+
+/// Backends whose buffers are memory of this program.
+pub trait Host<T: Element>: SupportsDType<T> {
+    /// The values of a buffer.
+    fn slice(storage: &Self::Storage) -> &[T];
+
+    /// A buffer of these values.
+    fn from_vec(values: Vec<T>) -> Self::Storage;
+}
+
+/// The backend's buffer of f32.
+pub type Buf<B> = <B as SupportsDType<f32>>::Storage;
+/// A loaded vector of f32.
+pub type Vector<'a, B> = <B as SupportsDType<f32>>::Loaded<'a>;
+/// A loaded matrix.
+pub type Matrix<'a, B> = <B as SupportsDType<Packed>>::Loaded<'a>;
+
+/// Rows of activations in a buffer: contiguous, row-major.
+pub struct Rows<'a, B: SupportsDType<f32>> {
+    /// The buffer.
+    pub data: &'a Buf<B>,
+    /// Where the first row begins in it.
+    pub offset: usize,
+    /// How many rows.
+    pub rows: usize,
+    /// Values per row.
+    pub width: usize,
+}
+
+impl<B: SupportsDType<f32>> Clone for Rows<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: SupportsDType<f32>> Copy for Rows<'_, B> {}
+
+/// The operations of a decoder. Equations are in `lucid_kernels::ops`, one file each.
+///
+/// Sizes have been checked when an operation is called. Results are fresh buffers of as many rows as the input has.
+pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
+    /// What `--device` calls it.
+    fn name(&self) -> &'static str;
+
+    /// A buffer of `len` zeros.
+    fn zeros(&self, len: usize) -> Result<Buf<Self>>;
+
+    /// A buffer of these values.
+    fn upload(&self, values: &[f32]) -> Result<Buf<Self>>;
+
+    /// The values of these rows. The only operation that waits.
+    fn read(&self, x: Rows<'_, Self>) -> Result<Vec<f32>>;
+
+    /// Writes rows into a buffer, the first value at `at`: appending to a cache.
+    fn write(&self, into: &mut Buf<Self>, at: usize, x: Rows<'_, Self>) -> Result<()>;
+
+    /// The rows of `table` (`width` wide) that belong to the tokens.
+    fn embed(&self, table: &Matrix<'_, Self>, tokens: &[u32], width: usize) -> Result<Buf<Self>>;
+
+    /// `y = x wᵀ`: every row of `x` against the `n_out` rows of `w`.
+    fn matmul(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, n_out: usize) -> Result<Buf<Self>>;
+
+    /// `x + y`, reusing the buffer of `x`.
+    fn add(&self, x: Buf<Self>, y: Rows<'_, Self>) -> Result<Buf<Self>>;
+
+    /// `x + bias` in every row, reusing the buffer of `x`.
+    fn add_bias(&self, x: Buf<Self>, bias: &Vector<'_, Self>) -> Result<Buf<Self>>;
+
+    /// RMSNorm of every row.
+    fn rms_norm(&self, x: Rows<'_, Self>, gain: &Vector<'_, Self>, eps: f32) -> Result<Buf<Self>>;
+
+    /// LayerNorm of every row.
+    fn layer_norm(
+        &self,
+        x: Rows<'_, Self>,
+        gain: &Vector<'_, Self>,
+        bias: &Vector<'_, Self>,
+        eps: f32,
+    ) -> Result<Buf<Self>>;
+
+    /// Softmax of every row.
+    fn softmax(&self, x: Rows<'_, Self>) -> Result<Buf<Self>>;
+
+    /// Every head of every row turned by its position; the result has its pairs in halves.
+    fn rope(&self, x: Rows<'_, Self>, positions: &[u32], head_dim: usize, rotation: &Rotation) -> Result<Buf<Self>>;
+
+    /// Attention from every row of `q` to the rows of the caches `k` and `v` up to its own position.
+    fn attention(
+        &self,
+        q: Rows<'_, Self>,
+        k: &Buf<Self>,
+        v: &Buf<Self>,
+        positions: &[u32],
+        heads: Heads,
+        scale: f32,
+    ) -> Result<Buf<Self>>;
+
+    /// `silu(gate) · up`, reusing the buffer of `gate`.
+    fn silu_mul(&self, gate: Buf<Self>, up: Rows<'_, Self>) -> Result<Buf<Self>>;
+
+    /// `gelu(gate) · up`, reusing the buffer of `gate`.
+    fn gelu_mul(&self, gate: Buf<Self>, up: Rows<'_, Self>) -> Result<Buf<Self>>;
+}

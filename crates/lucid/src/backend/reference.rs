@@ -1,0 +1,182 @@
+//! The reference: plain single-threaded loops, f32 values, f64 sums. It is never optimised.
+//!
+//! Every other backend is tested against this one; this one is bounded by the f64 oracle, operation by operation, where the
+//! loops live (`lucid_kernels::ops`). What stands here is only how its memory looks: a buffer is a `Vec`, a loaded matrix is
+//! the mapped bytes with their format.
+
+use super::{Backend, Buf, Heads, Host, Matrix, Rotation, Rows, Stored, SupportsDType, Vector};
+use crate::{
+    Error, ErrorKind, Result,
+    tensor::{Element, Packed},
+};
+use lucid_kernels::ops;
+
+/// Plain loops over host memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+/// A loaded tensor of numbers: mapped bytes, or values of its own where the file stores another type.
+#[derive(Debug)]
+pub enum Numbers<'a, T> {
+    /// The bytes where they lie, at any alignment.
+    Mapped(&'a [u8]),
+    /// Converted when loaded: the one exception to "nothing is copied", for norms and biases of a few KB.
+    Converted(Vec<T>),
+}
+
+impl<T: Element> Numbers<'_, T> {
+    /// The little-endian bytes of the values.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Numbers::Mapped(bytes) => bytes,
+            Numbers::Converted(values) => bytemuck::cast_slice(values),
+        }
+    }
+}
+
+impl<T: Element> SupportsDType<T> for Reference {
+    type Storage = Vec<T>;
+    type Loaded<'a> = Numbers<'a, T>;
+
+    fn load<'a>(&self, stored: Stored<'a>) -> Result<Numbers<'a, T>> {
+        if stored.format == T::FORMAT {
+            return Ok(Numbers::Mapped(stored.bytes));
+        }
+        let mut values = vec![0f32; stored.bytes.len() / stored.format.block_bytes() * stored.format.block_len()];
+        stored.format.decode(stored.bytes, &mut values);
+        Ok(Numbers::Converted(values.into_iter().map(|v| T::from_f64(v as f64)).collect()))
+    }
+}
+
+impl SupportsDType<Packed> for Reference {
+    type Storage = Vec<u8>;
+    type Loaded<'a> = Stored<'a>;
+
+    fn load<'a>(&self, stored: Stored<'a>) -> Result<Stored<'a>> {
+        Ok(stored)
+    }
+}
+
+impl<T: Element> Host<T> for Reference {
+    fn slice(storage: &Vec<T>) -> &[T] {
+        storage
+    }
+
+    fn from_vec(values: Vec<T>) -> Vec<T> {
+        values
+    }
+}
+
+impl<'a> Rows<'a, Reference> {
+    fn values(self) -> &'a [f32] {
+        &self.data[self.offset..self.offset + self.rows * self.width]
+    }
+}
+
+impl Backend for Reference {
+    fn name(&self) -> &'static str {
+        "reference"
+    }
+
+    fn zeros(&self, len: usize) -> Result<Vec<f32>> {
+        let mut buffer = Vec::new();
+        buffer.try_reserve_exact(len).map_err(|_| {
+            Error::new(
+                ErrorKind::Request,
+                format!("a buffer of {len} values does not fit in memory; use a shorter context"),
+            )
+        })?;
+        buffer.resize(len, 0.0);
+        Ok(buffer)
+    }
+
+    fn upload(&self, values: &[f32]) -> Result<Vec<f32>> {
+        Ok(values.to_vec())
+    }
+
+    fn read(&self, x: Rows<'_, Self>) -> Result<Vec<f32>> {
+        Ok(x.values().to_vec())
+    }
+
+    fn write(&self, into: &mut Vec<f32>, at: usize, x: Rows<'_, Self>) -> Result<()> {
+        let values = x.values();
+        into[at..at + values.len()].copy_from_slice(values);
+        Ok(())
+    }
+
+    fn embed(&self, table: &Matrix<'_, Self>, tokens: &[u32], width: usize) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; tokens.len() * width];
+        ops::embed(table.format, table.bytes, tokens, width, &mut y);
+        Ok(y)
+    }
+
+    fn matmul(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, n_out: usize) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; x.rows * n_out];
+        ops::matmul(w.format, w.bytes, x.values(), x.width, &mut y);
+        Ok(y)
+    }
+
+    fn add(&self, mut x: Vec<f32>, y: Rows<'_, Self>) -> Result<Vec<f32>> {
+        ops::add(&mut x, y.values());
+        Ok(x)
+    }
+
+    fn add_bias(&self, mut x: Vec<f32>, bias: &Vector<'_, Self>) -> Result<Vec<f32>> {
+        ops::add_bias(&mut x, bias.bytes());
+        Ok(x)
+    }
+
+    fn rms_norm(&self, x: Rows<'_, Self>, gain: &Vector<'_, Self>, eps: f32) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; x.rows * x.width];
+        ops::rms_norm(x.values(), gain.bytes(), eps, &mut y);
+        Ok(y)
+    }
+
+    fn layer_norm(
+        &self,
+        x: Rows<'_, Self>,
+        gain: &Vector<'_, Self>,
+        bias: &Vector<'_, Self>,
+        eps: f32,
+    ) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; x.rows * x.width];
+        ops::layer_norm(x.values(), gain.bytes(), bias.bytes(), eps, &mut y);
+        Ok(y)
+    }
+
+    fn softmax(&self, x: Rows<'_, Self>) -> Result<Vec<f32>> {
+        let mut y = x.values().to_vec();
+        ops::softmax(&mut y, x.width.max(1));
+        Ok(y)
+    }
+
+    fn rope(&self, x: Rows<'_, Self>, positions: &[u32], head_dim: usize, rotation: &Rotation) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; x.rows * x.width];
+        ops::rope(x.values(), positions, head_dim, rotation, &mut y);
+        Ok(y)
+    }
+
+    fn attention(
+        &self,
+        q: Rows<'_, Self>,
+        k: &Buf<Self>,
+        v: &Buf<Self>,
+        positions: &[u32],
+        heads: Heads,
+        scale: f32,
+    ) -> Result<Vec<f32>> {
+        let mut y = vec![0.0; q.rows * q.width];
+        ops::attention(q.values(), k, v, positions, heads, scale, &mut y);
+        Ok(y)
+    }
+
+    fn silu_mul(&self, mut gate: Vec<f32>, up: Rows<'_, Self>) -> Result<Vec<f32>> {
+        ops::silu_mul(&mut gate, up.values());
+        Ok(gate)
+    }
+
+    fn gelu_mul(&self, mut gate: Vec<f32>, up: Rows<'_, Self>) -> Result<Vec<f32>> {
+        ops::gelu_mul(&mut gate, up.values());
+        Ok(gate)
+    }
+}

@@ -1,0 +1,271 @@
+//! The typed face of a backend: the same operations with named shapes, checked, and [`Ctx::tap`].
+//!
+//! What the compiler can check it checks (which axes meet); sizes, which come from files, are checked here, once per
+//! operation, and an error names both sides. A model's `forward` is written against these.
+
+use crate::{
+    Error, ErrorKind, Result,
+    backend::{Backend, Heads, Rotation, Rows},
+    kv::Cache,
+    probe::Probe,
+    tensor::{
+        Act, Gain, Readable, Tensor, Weight, describe,
+        dim::{Dim, Shape},
+    },
+};
+use std::cell::RefCell;
+
+/// An f32 tensor on `B` that can be read, owned or a view.
+pub type In<'a, B, S, D> = Tensor<'a, f32, B, S, D>;
+
+/// Where a model computes: a backend, and the probe that watches it, if any.
+#[derive(Clone, Copy)]
+pub struct Ctx<'c, B> {
+    /// Who computes.
+    pub backend: &'c B,
+    probe: Option<&'c RefCell<Probe>>,
+}
+
+impl<'c, B: Backend> Ctx<'c, B> {
+    /// A context that only computes.
+    pub fn new(backend: &'c B) -> Self {
+        Ctx { backend, probe: None }
+    }
+
+    /// A context that records every tapped intermediate in `probe`.
+    pub fn probed(backend: &'c B, probe: &'c RefCell<Probe>) -> Self {
+        Ctx { backend, probe: Some(probe) }
+    }
+
+    /// Names an intermediate of layer `il`. Costs nothing unless a probe is watching.
+    pub fn tap<S: Readable, D: Shape>(&self, name: &'static str, il: Option<usize>, x: &In<'_, B, S, D>) -> Result<()> {
+        match self.probe {
+            Some(probe) => {
+                let values = self.read(x)?;
+                probe.borrow_mut().record(name, il, values, *x.shape.sizes()[..D::RANK].last().unwrap_or(&1));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The values in row-major order. The only operation that waits for a device.
+    pub fn read<S: Readable, D: Shape>(&self, x: &In<'_, B, S, D>) -> Result<Vec<f32>> {
+        self.backend.read(rows("read", x)?)
+    }
+
+    /// The embedding of each token: row `token` of `table`. A token outside the vocabulary is an error.
+    pub fn embed<T: Dim, V: Dim, E: Dim>(&self, table: &Weight<'_, B, V, E>, tokens: &[u32]) -> Result<Act<B, (T, E)>> {
+        let (vocab, width) = table.shape;
+        if let Some(token) = tokens.iter().find(|&&t| t as usize >= vocab.size()) {
+            let what = format!("token {token} is outside the vocabulary of {} tokens", vocab.size());
+            return Err(Error::new(ErrorKind::Request, what));
+        }
+        let data = self.backend.embed(&table.data, tokens, width.size())?;
+        Ok(Tensor { data, shape: (T::new(tokens.len()), width) })
+    }
+
+    /// `y = x wᵀ`.
+    pub fn matmul<S: Readable, T: Dim, O: Dim, I: Dim>(
+        &self,
+        w: &Weight<'_, B, O, I>,
+        x: &In<'_, B, S, (T, I)>,
+    ) -> Result<Act<B, (T, O)>> {
+        agree("multiply", w.shape.1, x.shape.1, w.shape, x.shape)?;
+        let data = self.backend.matmul(&w.data, rows("multiply", x)?, w.shape.0.size())?;
+        Ok(Tensor { data, shape: (x.shape.0, w.shape.0) })
+    }
+
+    /// `y = x wᵀ + b`, where a model has a bias.
+    pub fn linear<S: Readable, T: Dim, O: Dim, I: Dim>(
+        &self,
+        w: &Weight<'_, B, O, I>,
+        bias: &Option<Gain<'_, B, O>>,
+        x: &In<'_, B, S, (T, I)>,
+    ) -> Result<Act<B, (T, O)>> {
+        let y = self.matmul(w, x)?;
+        match bias {
+            Some(bias) => self.add_bias(y, bias),
+            None => Ok(y),
+        }
+    }
+
+    /// `x + y`.
+    pub fn add<S: Readable, D: Shape>(&self, x: Act<B, D>, y: &In<'_, B, S, D>) -> Result<Act<B, D>> {
+        agree("add", x.shape, y.shape, x.shape, y.shape)?;
+        Ok(Tensor { data: self.backend.add(x.data, rows("add", y)?)?, shape: x.shape })
+    }
+
+    /// `x + bias` in every row.
+    pub fn add_bias<T: Dim, E: Dim>(&self, x: Act<B, (T, E)>, bias: &Gain<'_, B, E>) -> Result<Act<B, (T, E)>> {
+        agree("add a bias to", bias.shape.0, x.shape.1, bias.shape, x.shape)?;
+        Ok(Tensor { data: self.backend.add_bias(x.data, &bias.data)?, shape: x.shape })
+    }
+
+    /// RMSNorm of every row.
+    pub fn rms_norm<S: Readable, T: Dim, E: Dim>(
+        &self,
+        x: &In<'_, B, S, (T, E)>,
+        gain: &Gain<'_, B, E>,
+        eps: f32,
+    ) -> Result<Act<B, (T, E)>> {
+        agree("normalise", gain.shape.0, x.shape.1, gain.shape, x.shape)?;
+        Ok(Tensor { data: self.backend.rms_norm(rows("normalise", x)?, &gain.data, eps)?, shape: x.shape })
+    }
+
+    /// LayerNorm of every row.
+    pub fn layer_norm<S: Readable, T: Dim, E: Dim>(
+        &self,
+        x: &In<'_, B, S, (T, E)>,
+        gain: &Gain<'_, B, E>,
+        bias: &Gain<'_, B, E>,
+        eps: f32,
+    ) -> Result<Act<B, (T, E)>> {
+        agree("normalise", gain.shape.0, x.shape.1, gain.shape, x.shape)?;
+        agree("normalise", bias.shape.0, x.shape.1, bias.shape, x.shape)?;
+        let data = self.backend.layer_norm(rows("normalise", x)?, &gain.data, &bias.data, eps)?;
+        Ok(Tensor { data, shape: x.shape })
+    }
+
+    /// Softmax of every row.
+    pub fn softmax<S: Readable, T: Dim, E: Dim>(&self, x: &In<'_, B, S, (T, E)>) -> Result<Act<B, (T, E)>> {
+        Ok(Tensor { data: self.backend.softmax(rows("take the softmax of", x)?)?, shape: x.shape })
+    }
+
+    /// Turns every head of every row by the position the row has in `cache`'s sequence.
+    pub fn rope<S: Readable, T: Dim, Q: Dim>(
+        &self,
+        x: &In<'_, B, S, (T, Q)>,
+        head_dim: usize,
+        cache: &Cache<B>,
+    ) -> Result<Act<B, (T, Q)>> {
+        let Rotation { freqs, .. } = &cache.rotation;
+        if head_dim == 0 || x.shape.1.size() % head_dim != 0 || 2 * freqs.len() > head_dim {
+            let what = format!(
+                "cannot rotate {} in heads of {head_dim}, {} of it turning",
+                describe(x.shape),
+                2 * freqs.len()
+            );
+            return Err(Error::new(ErrorKind::Shape, what));
+        }
+        let positions = cache.positions(x.shape.0.size())?;
+        let data = self.backend.rope(rows("rotate", x)?, &positions, head_dim, &cache.rotation)?;
+        Ok(Tensor { data, shape: x.shape })
+    }
+
+    /// Appends this step's keys and values for layer `il` of the cache. They count once [`Cache::advance`] is called.
+    pub fn append<S: Readable, R: Readable, T: Dim, K: Dim>(
+        &self,
+        cache: &mut Cache<B>,
+        il: usize,
+        k: &In<'_, B, S, (T, K)>,
+        v: &In<'_, B, R, (T, K)>,
+    ) -> Result<()> {
+        agree("cache", k.shape, v.shape, k.shape, v.shape)?;
+        cache.write(self.backend, il, rows("cache", k)?, rows("cache", v)?)
+    }
+
+    /// Causal grouped-query attention of every row of `q` over layer `il` of the cache, this step's rows included.
+    pub fn attention<S: Readable, T: Dim, Q: Dim>(
+        &self,
+        q: &In<'_, B, S, (T, Q)>,
+        cache: &Cache<B>,
+        il: usize,
+        heads: Heads,
+        scale: f32,
+    ) -> Result<Act<B, (T, Q)>> {
+        let fits = heads.kv > 0 && heads.q.is_multiple_of(heads.kv) && cache.width == heads.kv * heads.dim;
+        if !fits || q.shape.1.size() != heads.q * heads.dim {
+            let what =
+                format!("cannot attend from {} to a cache {} wide with {heads:?}", describe(q.shape), cache.width);
+            return Err(Error::new(ErrorKind::Shape, what));
+        }
+        let (k, v) = cache.layer(il)?;
+        let positions = cache.positions(q.shape.0.size())?;
+        let data = self.backend.attention(rows("attend from", q)?, k, v, &positions, heads, scale)?;
+        Ok(Tensor { data, shape: q.shape })
+    }
+
+    /// `silu(gate) · up`.
+    pub fn silu_mul<S: Readable, D: Shape>(&self, gate: Act<B, D>, up: &In<'_, B, S, D>) -> Result<Act<B, D>> {
+        agree("gate", gate.shape, up.shape, gate.shape, up.shape)?;
+        Ok(Tensor { data: self.backend.silu_mul(gate.data, rows("gate", up)?)?, shape: gate.shape })
+    }
+
+    /// `gelu(gate) · up`.
+    pub fn gelu_mul<S: Readable, D: Shape>(&self, gate: Act<B, D>, up: &In<'_, B, S, D>) -> Result<Act<B, D>> {
+        agree("gate", gate.shape, up.shape, gate.shape, up.shape)?;
+        Ok(Tensor { data: self.backend.gelu_mul(gate.data, rows("gate", up)?)?, shape: gate.shape })
+    }
+}
+
+/// The two values must be equal, or the error names both shapes.
+fn agree<V: PartialEq, D: Shape, E: Shape>(what: &str, a: V, b: V, left: D, right: E) -> Result<()> {
+    if a == b {
+        return Ok(());
+    }
+    let what = format!("cannot {what} {} and {}: the sizes differ", describe(left), describe(right));
+    Err(Error::new(ErrorKind::Shape, what))
+}
+
+/// The tensor as rows of its last axis. A view that skips values within or between rows must be copied first.
+fn rows<'s, B: Backend, S: Readable, D: Shape>(what: &str, x: &'s In<'_, B, S, D>) -> Result<Rows<'s, B>> {
+    let view = x.view().data;
+    let (sizes, width) = (x.shape.sizes(), *x.shape.sizes()[..D::RANK].last().unwrap_or(&1));
+    // an axis of one entry has no neighbours, so its stride does not matter
+    let contiguous = (0..3).all(|i| sizes[i] <= 1 || view.strides[i] == x.shape.strides()[i]);
+    if !contiguous {
+        let what = format!("cannot {what} a view of {} with gaps: copy it with to_owned first", describe(x.shape));
+        return Err(Error::new(ErrorKind::Shape, what));
+    }
+    Ok(Rows { data: view.storage, offset: view.offset, rows: x.shape.len() / width.max(1), width })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        backend::{Reference, Stored, SupportsDType},
+        tensor::{Load, Packed},
+    };
+    use lucid_kernels::formats::Format;
+
+    crate::dims! { Tok, Embd, Ff }
+
+    fn weight(bytes: &[u8], out: usize, inner: usize) -> Weight<'_, Reference, Ff, Embd> {
+        let data = SupportsDType::<Packed>::load(&Reference, Stored { format: Format::F32, bytes }).unwrap();
+        Tensor { data, shape: (Ff(out), Embd(inner)) }
+    }
+
+    #[test]
+    fn sizes_that_differ_are_named() {
+        let cx = Ctx::new(&Reference);
+        let w = weight(&[0; 24], 3, 2);
+        let x = Act::<Reference, _>::from_vec((Tok(1), Embd(4)), vec![0.0; 4]).unwrap();
+        let error = cx.matmul(&w, &x).err().unwrap();
+        assert_eq!(error.to_string(), "cannot multiply (Ff 3, Embd 2) and (Tok 1, Embd 4): the sizes differ");
+        let error = cx.embed::<Tok, _, _>(&w, &[0, 3]).err().unwrap();
+        assert_eq!(error.to_string(), "token 3 is outside the vocabulary of 3 tokens");
+    }
+
+    #[test]
+    fn a_slice_of_tokens_multiplies_without_a_copy_and_one_with_gaps_says_so() {
+        let cx = Ctx::new(&Reference);
+        let bytes: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
+        let w = weight(&bytes, 3, 2);
+        let x = Act::<Reference, _>::from_vec((Tok(2), Embd(2)), vec![9., 9., 1., 2.]).unwrap();
+        assert_eq!(cx.matmul(&w, &x.slice::<0>(1..2).unwrap()).unwrap().values(), [2., 8., 14.]);
+        let wide = Act::<Reference, _>::from_vec((Tok(2), Embd(3)), vec![0.0; 6]).unwrap();
+        let error = cx.matmul(&w, &wide.slice::<1>(0..2).unwrap()).err().unwrap();
+        assert!(error.to_string().contains("copy it with to_owned first"), "{error}");
+    }
+
+    #[test]
+    fn gains_of_another_type_become_f32_of_their_own() {
+        let half: Vec<u8> = [1.5f32, -2.0].iter().flat_map(|&v| half::f16::from_f32(v).to_le_bytes()).collect();
+        let data = SupportsDType::<f32>::load(&Reference, Stored { format: Format::F16, bytes: &half }).unwrap();
+        let gain = Tensor::<f32, Reference, Load, _> { data, shape: (Embd(2),) };
+        let x = Act::<Reference, _>::from_vec((Tok(1), Embd(2)), vec![0.0; 2]).unwrap();
+        assert_eq!(Ctx::new(&Reference).add_bias(x, &gain).unwrap().values(), [1.5, -2.0]);
+    }
+}
