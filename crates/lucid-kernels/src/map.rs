@@ -13,10 +13,15 @@ pub struct Map(Option<memmap2::Mmap>);
 impl Map {
     /// Maps the whole file at `path`. A directory or device is refused rather than mapped.
     pub fn open(path: &Path) -> io::Result<Map> {
+        // Asked before opening, because opening a pipe waits for somebody to write to it; and after, for it may have changed.
+        let not_a_file = || io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(not_a_file());
+        }
         let file = File::open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+            return Err(not_a_file());
         }
         if meta.len() == 0 {
             return Ok(Map(None)); // an empty mapping is an error on most systems, an empty slice is not
