@@ -187,21 +187,6 @@ pub(super) fn tensor_bytes(format: Format, shape: &[usize]) -> std::result::Resu
         .ok_or_else(|| format!("has more bytes than can be counted in its shape {shape:?}"))
 }
 
-/// The name of a type that earlier files used and GGUF has since dropped.
-fn removed_name(id: u32) -> Option<&'static str> {
-    Some(match id {
-        4 => "Q4_2",
-        5 => "Q4_3",
-        31 => "Q4_0_4_4",
-        32 => "Q4_0_4_8",
-        33 => "Q4_0_8_8",
-        36 => "IQ4_NL_4_4",
-        37 => "IQ4_NL_4_8",
-        38 => "IQ4_NL_8_8",
-        _ => return None,
-    })
-}
-
 /// A place in the header. What is read is named, so that a file that ends too early says inside what.
 struct Cursor<'f> {
     path: &'f Path,
@@ -412,7 +397,7 @@ impl<'f> Cursor<'f> {
         }
         let at = self.at;
         let id = self.u32(what)?;
-        let format = Format::from_id(id).ok_or_else(|| match removed_name(id) {
+        let format = Format::from_id(id).ok_or_else(|| match Format::removed_name(id) {
             Some(name) => self.fault(
                 at,
                 format_args!("{what} has type {name} ({id}), which was removed from GGUF; convert the model again"),
