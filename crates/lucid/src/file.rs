@@ -20,3 +20,19 @@ pub struct TensorInfo<'f> {
     /// Its bytes in the mapping, at whatever alignment they lie.
     pub bytes: &'f [u8],
 }
+
+/// A name from a file in quotes, for an error: control characters escaped, a long one cut.
+pub(crate) fn quoted(name: &str) -> String {
+    match name.char_indices().nth(80) {
+        Some((end, _)) => format!("{:?}…", &name[..end]),
+        None => format!("{name:?}"),
+    }
+}
+
+/// A shape for an error: `[2, 3]`, a long one cut.
+pub(crate) fn shown(shape: &[usize]) -> String {
+    match shape.get(..8) {
+        Some(start) if shape.len() > 8 => format!("{start:?} and {} more", shape.len() - 8),
+        _ => format!("{shape:?}"),
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! The crate in reading order:
 //!
-//! 1. [`file`]: what lies on disk. GGUF, safetensors and .npy, each read by mapping it, each distrusted.
+//! 1. [`mod@file`]: what lies on disk. GGUF, safetensors and .npy, each read by mapping it, each distrusted.
 //! 2. [`tensor`]: typed tensors, with named dimensions.
 //! 3. [`backend`]: who computes. A flat list of operations; [`backend::Reference`] is the plain one.
 //! 4. [`ops`]: the same operations with named shapes, as a model calls them.
