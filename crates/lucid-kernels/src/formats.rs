@@ -6,7 +6,39 @@
 //!
 //! [`Format`] names a format at run time; a type that implements [`Block`] is the same format at compile time.
 //! `with_format!` turns the first into the second; the list below is the only place that names them all.
+//!
+//! # The families
+//!
+//! Every block keeps small integer *codes* and the *scale* that turns them back into weights. The families differ in how
+//! the scale is stored and in what a code means (q is a code, d and m are floats, s and n are small integers):
+//!
+//! | family | formats | a value is | the idea |
+//! |---|---|---|---|
+//! | plain | F32 F16 BF16 F64, I8 to I64 | the number | |
+//! | legacy | Q4_0 Q5_0 Q8_0, Q2_0 | d · (q − offset) | one f16 scale for 32 (64) values, steps on both sides of zero |
+//! | | Q4_1 Q5_1 | d · q + m | steps from a minimum up, for values that lie to one side |
+//! | | Q1_0 | ± d | signs alone |
+//! | K | Q3_K Q6_K | (d · s) · (q − offset) | 256 values: groups of 16 or 32 with small integer scales of their own, |
+//! | | Q2_K Q4_K Q5_K | (d · s) · q − (m · n) | and one f16 for all of those; the cost of a scale per group nearly vanishes |
+//! | IQ, four bits | IQ4_NL IQ4_XS | d · level(q), (d · s) · level(q) | unequal steps, closer together near zero, where weights are |
+//! | IQ, codebook | IQ2_XXS IQ2_XS IQ2_S IQ3_XXS IQ3_S | (d · s) · ± point(q) | one code for eight (four) values at once: a vector from a list of likely ones, and signs |
+//! | | IQ1_S IQ1_M | (d · s) · (point(q) ± ⅛) | the same with levels −1, 0, 1 and no signs |
+//! | ternary | TQ1_0 TQ2_0 | d · (q − 1) | for models trained with weights −1, 0, 1: five to a byte, or four |
+//! | microscaling | MXFP4 | 2ᵉ · float(q) | four-bit floats; the scale is a bare exponent for 32 |
+//! | | NVFP4 | s · float(q) | or an eight-bit float for 16 |
+//! | activations | Q8_1 Q8_K | d · q | what the other side of a dot product is rounded to, with sums; not for weights, but with an id |
+//!
+//! Legacy codes of one block lie low nibbles first, then high; K and ternary codes lie in runs of 32 neighbours that share
+//! a shift. Both let one mask unpack many neighbours at once. Each file of `formats/` draws its bytes.
+//!
+//! # Exactness
+//!
+//! A decoded value is defined to the bit. Scale and code have so few bits between them that, short of the ends of f32's
+//! range, every product is exact; only the sum with a minimum rounds (and Q8_K, whose scale is a whole f32, and plain
+//! numbers wider than an f32). The decoders are checked against the gguf package and llama.cpp in `tests/formats.rs`.
 #![allow(non_camel_case_types)] // Q4_K and IQ4_XS are the names people know; Q4K and Iq4Xs would be ours alone.
+
+mod grids;
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $module:ident;)*) => {
@@ -60,6 +92,8 @@ formats! {
     Q5_1 = 7, "Q5_1", q5_1;
     /// 32 values, one f16 scale, 8-bit signed steps.
     Q8_0 = 8, "Q8_0", q8_0;
+    /// 32 values, one f16 scale and the f16 sum, 8-bit signed steps.
+    Q8_1 = 9, "Q8_1", q8_1;
     /// 256 values in groups of 16 with 4-bit scales and minima, 2-bit steps.
     Q2_K = 10, "Q2_K", q2_k;
     /// 256 values in groups of 16 with 6-bit scales, 3-bit signed steps.
@@ -70,9 +104,23 @@ formats! {
     Q5_K = 13, "Q5_K", q5_k;
     /// 256 values in groups of 16 with 8-bit scales, 6-bit signed steps.
     Q6_K = 14, "Q6_K", q6_k;
+    /// 256 values, one f32 scale and sums of groups of 16, 8-bit signed steps.
+    Q8_K = 15, "Q8_K", q8_k;
+    /// 256 values in groups of 32 with 4-bit scales, signed points of a codebook of 256.
+    IQ2_XXS = 16, "IQ2_XXS", iq2_xxs;
+    /// 256 values in groups of 16 with 4-bit scales, signed points of a codebook of 512.
+    IQ2_XS = 17, "IQ2_XS", iq2_xs;
+    /// 256 values in groups of 32 with 4-bit scales, signed points of four values of a codebook of 256.
+    IQ3_XXS = 18, "IQ3_XXS", iq3_xxs;
+    /// 256 values in groups of 32 with 3-bit scales, points of a ternary codebook of 2,048.
+    IQ1_S = 19, "IQ1_S", iq1_s;
     /// 32 values, one f16 scale, 4-bit choices from a table of unequal steps.
     IQ4_NL = 20, "IQ4_NL", iq4_nl;
-    /// 256 values in groups of 32 with 6-bit scales, 4-bit choices from the same table.
+    /// 256 values in groups of 32 with 4-bit scales, signed points of four values of a codebook of 512.
+    IQ3_S = 21, "IQ3_S", iq3_s;
+    /// 256 values in groups of 16 with 4-bit scales, signed points of a codebook of 1,024.
+    IQ2_S = 22, "IQ2_S", iq2_s;
+    /// 256 values in groups of 32 with 6-bit scales, 4-bit choices from the table of IQ4_NL.
     IQ4_XS = 23, "IQ4_XS", iq4_xs;
     /// Signed 8-bit integers.
     I8 = 24, "I8", i8;
@@ -84,6 +132,8 @@ formats! {
     I64 = 27, "I64", i64;
     /// 64-bit IEEE floats.
     F64 = 28, "F64", f64;
+    /// 256 values in groups of 16 with 3-bit scales, points of the codebook of IQ1_S.
+    IQ1_M = 29, "IQ1_M", iq1_m;
     /// The upper half of an f32.
     BF16 = 30, "BF16", bf16;
     /// 256 ternary digits, five to the byte, one f16 scale.
@@ -92,6 +142,12 @@ formats! {
     TQ2_0 = 35, "TQ2_0", tq2_0;
     /// 32 four-bit floats, one power of two as scale.
     MXFP4 = 39, "MXFP4", mxfp4;
+    /// 64 four-bit floats in groups of 16, an 8-bit float as the scale of each.
+    NVFP4 = 40, "NVFP4", nvfp4;
+    /// 128 signs, one f16 scale.
+    Q1_0 = 41, "Q1_0", q1_0;
+    /// 64 values, one f16 scale, 2-bit steps from −1 to 2.
+    Q2_0 = 42, "Q2_0", q2_0;
 }
 
 /// One block of weights: how many values in how many bytes, and how to read them.
@@ -196,7 +252,24 @@ pub fn decode_row<B: Block>(bytes: &[u8], out: &mut [f32]) {
 
 /// The little-endian f16 at byte `at`, as f32: the scale of most blocks.
 fn f16_at(bytes: &[u8], at: usize) -> f32 {
-    half::f16::from_bits(u16_at(bytes, at)).to_f32()
+    f16_to_f32(u16_at(bytes, at))
+}
+
+/// The f32 equal to the f16 of these bits.
+///
+/// Exponent and mantissa move into their places in an f32. There a normal number's exponent is too small by the difference
+/// of the biases, 127 − 15 = 112, and that of infinities and NaNs, all ones, by twice that. A subnormal is mantissa · 2⁻²⁴,
+/// which is (1 + mantissa / 2¹⁰) · 2⁻¹⁴ less 2⁻¹⁴, exactly. Written out here because
+/// a library asks the processor for its conversion instruction at every call, which costs more than the conversion.
+#[inline]
+pub(crate) fn f16_to_f32(bits: u16) -> f32 {
+    let sign = u32::from(bits & 0x8000) << 16;
+    let magnitude = u32::from(bits & 0x7FFF) << 13;
+    let smallest_normal = (127 - 14) << 23;
+    let subnormal = f32::from_bits(magnitude | smallest_normal) - f32::from_bits(smallest_normal);
+    let rebias = if magnitude >= 31 << 23 { 224 << 23 } else { 112 << 23 };
+    let wide = if magnitude < 1 << 23 { subnormal.to_bits() } else { magnitude + rebias };
+    f32::from_bits(sign | wide)
 }
 
 /// The little-endian u16 at byte `at`.
@@ -242,5 +315,13 @@ mod tests {
         assert_eq!(Format::Q8_0.row_bytes(64), Some(68));
         assert_eq!(Format::Q8_0.row_bytes(33), None);
         assert_eq!(Format::F64.row_bytes(usize::MAX), None);
+    }
+
+    #[test]
+    fn widening_is_exact_for_all_halves() {
+        for bits in 0..=u16::MAX {
+            let (ours, theirs) = (f16_to_f32(bits), half::f16::from_bits(bits).to_f32());
+            assert!(ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(), "{bits:#06x}: {ours:e}");
+        }
     }
 }

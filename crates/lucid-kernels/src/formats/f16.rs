@@ -1,6 +1,6 @@
 //! F16: little-endian half-width floats of 1 sign, 5 exponent and 10 mantissa bits; one value a block.
 
-use super::{Block, Encode, Format};
+use super::{Block, Encode, Format, f16_at};
 
 /// One `f16`.
 pub struct F16;
@@ -11,7 +11,7 @@ impl Block for F16 {
     const BYTES: usize = 2;
 
     fn decode(bytes: &[u8], out: &mut [f32]) {
-        out[0] = half::f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
+        out[0] = f16_at(bytes, 0);
     }
 }
 

@@ -1,0 +1,31 @@
+//! Q2_0: 64 values of −1, 0, 1 or 2 times one scale.
+//!
+//! ```text
+//! byte   0   1   2    …    17
+//!      ├───────┼─────────────┤
+//!      │ d f16 │ q: 4 a byte │      lowest bits of byte 2 first
+//!      └───────┴─────────────┘
+//!      xᵢ = d · (qᵢ − 1)                                 18 bytes for 64 values, 2.25 bits each
+//! ```
+//!
+//! Unlike in the ternary TQ2_0, neighbours share a byte and the fourth code is meant to be used.
+
+use super::{Block, Format, f16_at};
+
+/// 64 two-bit steps, offset by 1, and an f16 scale.
+pub struct Q2_0;
+
+impl Block for Q2_0 {
+    const FORMAT: Format = Format::Q2_0;
+    const LEN: usize = 64;
+    const BYTES: usize = 18;
+
+    fn decode(bytes: &[u8], out: &mut [f32]) {
+        let d = f16_at(bytes, 0);
+        for (x, &b) in out.chunks_exact_mut(4).zip(&bytes[2..18]) {
+            for (i, x) in x.iter_mut().enumerate() {
+                *x = d * (((b >> (2 * i)) & 3) as i32 - 1) as f32;
+            }
+        }
+    }
+}
