@@ -25,12 +25,14 @@ mod metadata;
 mod parse;
 mod split;
 mod value;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub use metadata::Metadata;
 pub use value::{Array, FromValue, Type, Value};
+pub use write::{Draft, Writer};
 
 use super::TensorInfo;
 use crate::{Error, ErrorKind, Result};

@@ -8,12 +8,18 @@ use super::{
 };
 use crate::{Error, ErrorKind, Result};
 use lucid_kernels::formats::Format;
-use std::{fmt, ops::Range, path::Path};
+use std::{
+    fmt,
+    ops::{Range, RangeInclusive},
+    path::Path,
+};
 
 /// What a file without `general.alignment` is aligned to.
 pub(super) const DEFAULT_ALIGNMENT: usize = 32;
 /// The smallest alignment, by the format's description; the largest, a huge page: more only makes holes.
-const ALIGNMENTS: std::ops::RangeInclusive<u32> = 8..=2 << 20;
+const ALIGNMENTS: RangeInclusive<u32> = 8..=2 << 20;
+/// The same for people.
+pub(super) const ALIGNMENT_RULE: &str = "it must be a u32 that is a power of two from 8 to 2097152";
 /// The longest key, by the format's description.
 const LONGEST_KEY: usize = 65_535;
 /// The longest tensor name, by the format's description.
@@ -22,8 +28,8 @@ const LONGEST_NAME: usize = 64;
 const MAX_RANK: usize = 4;
 /// Far more than any model has (about a hundred keys, and fifty thousand tensors), and small enough that the tables of a
 /// hostile file stay small.
-const MOST_KEYS: u64 = 1 << 16;
-const MOST_TENSORS: u64 = 1 << 17;
+pub(super) const MOST_KEYS: u64 = 1 << 16;
+pub(super) const MOST_TENSORS: u64 = 1 << 17;
 /// A name of one letter, a type, and one byte.
 const SMALLEST_KEY: u64 = 8 + 1 + 4 + 1;
 /// A name of one letter, a rank of 0, a type, and an offset.
@@ -78,17 +84,14 @@ pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
 fn alignment(path: &Path, entries: &[Entry]) -> Result<usize> {
     let Some(entry) = entries.iter().find(|e| &*e.key == "general.alignment") else { return Ok(DEFAULT_ALIGNMENT) };
     match entry.value {
-        Slot::Scalar(Value::U32(n)) if check_alignment(n) => Ok(n as usize),
-        Slot::Scalar(v) => Err(structure(
-            path,
-            format_args!("general.alignment is {v}; expected a u32 that is a power of two from 8 to 2097152"),
-        )),
-        _ => Err(structure(path, "general.alignment is a string or an array; expected a u32")),
+        Slot::Scalar(Value::U32(n)) if alignment_allowed(n) => Ok(n as usize),
+        Slot::Scalar(v) => Err(structure(path, format_args!("general.alignment is {v}; {ALIGNMENT_RULE}"))),
+        _ => Err(structure(path, format_args!("general.alignment is no number; {ALIGNMENT_RULE}"))),
     }
 }
 
 /// Whether tensors may be aligned to `n` bytes.
-pub(super) fn check_alignment(n: u32) -> bool {
+pub(super) fn alignment_allowed(n: u32) -> bool {
     n.is_power_of_two() && ALIGNMENTS.contains(&n)
 }
 

@@ -212,14 +212,27 @@ impl fmt::Display for Value<'_> {
 /// Strings are packed one after another, each a length (u64) and its bytes; other values lie densely, at any alignment.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Array<'f> {
-    /// The type of its values; never [`Type::Array`].
-    pub element: Type,
-    /// How many there are.
-    pub len: usize,
+    pub(super) element: Type,
+    pub(super) len: usize,
     pub(super) bytes: &'f [u8],
 }
 
 impl<'f> Array<'f> {
+    /// The type of its values; never [`Type::Array`].
+    pub fn element(self) -> Type {
+        self.element
+    }
+
+    /// How many values there are.
+    pub fn len(self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
     /// The strings as the bytes they are: some vocabularies hold tokens that are not UTF-8. `None` when these are no strings.
     pub fn as_bytes(self) -> Option<impl ExactSizeIterator<Item = &'f [u8]>> {
         (self.element == Type::String).then_some(Strings { bytes: self.bytes, left: self.len })
@@ -276,6 +289,19 @@ impl<'f> Array<'f> {
         bytes.chunks_exact(size).map(move |v| Value::scalar(self.element, v).unwrap_or(Value::U8(0)))
     }
 }
+
+macro_rules! array_of {
+    ($($ty:ty: $element:ident)*) => {
+        $(impl<'f> From<&'f [$ty]> for Array<'f> {
+            /// The values as they lie in memory, which on every machine that Lucid runs on is as they lie in a file.
+            fn from(values: &'f [$ty]) -> Array<'f> {
+                Array { element: Type::$element, len: values.len(), bytes: bytemuck::cast_slice(values) }
+            }
+        })*
+    };
+}
+
+array_of! { u8: U8 i8: I8 u16: U16 i16: I16 u32: U32 i32: I32 f32: F32 bool: Bool u64: U64 i64: I64 f64: F64 }
 
 impl fmt::Debug for Array<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
