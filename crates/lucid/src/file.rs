@@ -1,10 +1,13 @@
 //! What lies on disk: containers of tensors and metadata, mapped and distrusted.
 
 pub mod gguf;
+pub mod json;
+mod model;
 pub mod npy;
 pub mod safetensors;
 
 use lucid_kernels::formats::Format;
+pub use model::{Container, Magic, ModelFile};
 
 /// One tensor of a file: a name, a shape, and the bytes where they lie.
 #[derive(Clone, Copy, Debug)]

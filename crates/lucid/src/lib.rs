@@ -6,15 +6,18 @@
 //! 2. [`tensor`]: typed tensors, with named dimensions.
 //! 3. [`backend`]: who computes. A flat list of operations; [`backend::Reference`] is the plain one.
 //! 4. [`ops`]: the same operations with named shapes, as a model calls them.
-//! 5. [`kv`]: the cache of a sequence. [`probe`]: named intermediates, recorded and compared.
+//! 5. [`rope`]: how positions enter. [`kv`]: the cache of a sequence. [`probe`]: named intermediates, compared.
+//! 6. [`models`]: the architectures. [`models::llama`] is inference, read top to bottom.
 #![forbid(unsafe_code)]
 
 pub mod backend;
 pub mod error;
 pub mod file;
 pub mod kv;
+pub mod models;
 pub mod ops;
 pub mod probe;
+pub mod rope;
 pub mod tensor;
 
 pub use error::{Error, ErrorKind, Result};

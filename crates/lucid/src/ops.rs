@@ -19,7 +19,6 @@ use std::cell::RefCell;
 pub type In<'a, B, S, D> = Tensor<'a, f32, B, S, D>;
 
 /// Where a model computes: a backend, and the probe that watches it, if any.
-#[derive(Clone, Copy)]
 pub struct Ctx<'c, B> {
     /// Who computes.
     pub backend: &'c B,
@@ -140,7 +139,7 @@ impl<'c, B: Backend> Ctx<'c, B> {
         cache: &Cache<B>,
     ) -> Result<Act<B, (T, Q)>> {
         let Rotation { freqs, .. } = &cache.rotation;
-        if head_dim == 0 || x.shape.1.size() % head_dim != 0 || 2 * freqs.len() > head_dim {
+        if head_dim == 0 || !x.shape.1.size().is_multiple_of(head_dim) || 2 * freqs.len() > head_dim {
             let what = format!(
                 "cannot rotate {} in heads of {head_dim}, {} of it turning",
                 describe(x.shape),
