@@ -159,7 +159,8 @@ fn from_gguf(file: &ModelFile, gguf: &Gguf) -> Result<Config> {
         shape => return fail(ErrorKind::Value, format!("tensor token_embd.weight: its shape {shape:?} is no matrix")),
     };
     let stated = m.find::<usize>("llama.vocab_size")?;
-    let tokens = m.get("tokenizer.ggml.tokens").map(|_| m.array("tokenizer.ggml.tokens").map(|a| a.len)).transpose()?;
+    let tokens =
+        m.get("tokenizer.ggml.tokens").map(|_| m.array("tokenizer.ggml.tokens").map(|a| a.len())).transpose()?;
     for (place, n) in [("llama.vocab_size", stated), ("tokenizer.ggml.tokens", tokens)] {
         if let Some(n) = n.filter(|&n| n != vocab) {
             let what = format!("{place} gives {n} tokens, but token_embd.weight has {vocab} rows");
