@@ -4,6 +4,7 @@ pub mod gguf;
 pub mod json;
 mod model;
 pub mod npy;
+pub(crate) mod partial;
 pub mod safetensors;
 
 use lucid_kernels::formats::Format;

@@ -19,7 +19,7 @@
 mod json;
 mod shards;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::TensorInfo;
 use crate::{Error, ErrorKind, Result};

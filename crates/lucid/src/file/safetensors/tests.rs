@@ -232,7 +232,7 @@ fn what_the_crate_writes_is_read() {
 }
 
 /// An empty folder of this test's own.
-pub(super) fn tempdir(test: &str) -> PathBuf {
+pub(in crate::file) fn tempdir(test: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("lucid-{}-{test}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     dir

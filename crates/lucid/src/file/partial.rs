@@ -1,0 +1,65 @@
+//! A file that appears whole or not at all.
+
+use crate::{Error, ErrorKind, Result};
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+/// A file being written under another name beside its own; [`Partial::finish`] renames it, dropping it removes it.
+///
+/// Who has the old file open or mapped keeps the old bytes: rewriting in place would change them under a reader's feet.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    path: PathBuf,
+    partial: PathBuf,
+    out: BufWriter<File>,
+    finished: bool,
+}
+
+impl Partial {
+    /// Begins the file that will stand at `path`.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        // Through a symbolic link, the file it points to is replaced, not the link.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        if fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
+            return Err(Error::file(ErrorKind::Io, &path, "cannot write: it exists and is no regular file"));
+        }
+        let Some(name) = path.file_name() else {
+            return Err(Error::file(ErrorKind::Io, &path, "cannot write: it names no file"));
+        };
+        // The process and a count keep two writers of one file apart; whichever finishes last stays.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let mut partial = name.to_os_string();
+        partial.push(format!(".{}-{}.partial", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        let partial = path.with_file_name(partial);
+        let file = File::create_new(&partial).map_err(|e| Error::io(&partial, "cannot create", e))?;
+        Ok(Partial { path, partial, out: BufWriter::with_capacity(1 << 16, file), finished: false })
+    }
+
+    /// Appends `bytes`.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.out.write_all(bytes).map_err(|e| Error::io(&self.partial, "cannot write", e))
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        self.out.flush().map_err(|e| Error::io(&self.partial, "cannot write", e))?;
+        // On the disk before it takes the name: a crash in between must not leave an empty file under it.
+        self.out.get_ref().sync_all().map_err(|e| Error::io(&self.partial, "cannot write", e))?;
+        fs::rename(&self.partial, &self.path).map_err(|e| Error::io(&self.path, "cannot write", e))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Nothing can be done about a failure here, and the name says what the file is.
+            let _ = fs::remove_file(&self.partial);
+        }
+    }
+}
