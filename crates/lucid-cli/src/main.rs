@@ -1,4 +1,62 @@
-//! The `lucid` command.
+//! The `lucid` command: one file per subcommand.
+//!
+//! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong usage, 1 anything else.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod completions;
+mod info;
+mod inspect;
+mod logits;
+mod output;
+mod units;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A local LLM inference engine that can prove its own numbers.
+#[derive(Parser)]
+#[command(name = "lucid", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
+  lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
+  lucid logits model.gguf --tokens 1,2,3 --out x.npy
+
+Every command has its own --help with examples.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// What is in a file or folder: metadata, tensors, sizes, warnings
+    Inspect(inspect::Args),
+    /// Layers, heads, parameters and memory of a model, by name or by path
+    Info(info::Args),
+    /// Logits of every position for a list of token ids, as a .npy file
+    Logits(logits::Args),
+    /// A completion script for your shell
+    Completions(completions::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Inspect(args) => inspect::run(args),
+        Command::Info(args) => info::run(args),
+        Command::Logits(args) => logits::run(args),
+        Command::Completions(args) => completions::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // one sentence, then the causes
+            eprintln!("lucid: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  because: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

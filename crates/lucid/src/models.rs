@@ -43,13 +43,9 @@ pub enum Model<'a, B: Backend> {
 impl<'a, B: Backend> Model<'a, B> {
     /// Loads a whole model. Matrices stay where they lie in the file.
     pub fn load(loader: &Loader<'a, B>) -> Result<Self> {
-        match Arch::of(loader.file)? {
-            Arch::Llama => {
-                let config = llama::Config::read(loader.file)?;
-                let all = 0..config.layers;
-                Ok(Model::Llama(Llama::load(loader, config, all)?))
-            }
-        }
+        let config = config(loader.file)?;
+        let all = 0..config.layers;
+        Ok(Model::Llama(Llama::load(loader, config, all)?))
     }
 
     /// Begins a sequence that may grow to `context` tokens.
@@ -81,11 +77,18 @@ impl<'a, B: Backend> Model<'a, B> {
     }
 }
 
+/// The sizes and constants of the model in `file`.
+pub fn config(file: &ModelFile) -> Result<llama::Config> {
+    match Arch::of(file)? {
+        Arch::Llama => llama::Config::read(file),
+    }
+}
+
 /// Everything about `file` that loading it would refuse, as far as it can be told without computing: an empty list is a
 /// model that loads.
 pub fn check(file: &ModelFile) -> Vec<Error> {
     let mut faults = file.check_vocabulary();
-    match Arch::of(file).and_then(|Arch::Llama| llama::Config::read(file)) {
+    match config(file) {
         Ok(config) => faults.extend(config.check_tensors(file)),
         Err(fault) => faults.push(fault),
     }

@@ -49,6 +49,11 @@ impl Json {
         Ok(Json { path: path.to_owned(), value })
     }
 
+    /// The members of the outermost object, in order.
+    pub fn members(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.value.as_object().into_iter().flatten()
+    }
+
     /// The outermost object.
     pub fn root(&self) -> Object<'_> {
         Object { path: &self.path, name: "", members: self.value.as_object() }
