@@ -1,6 +1,5 @@
 //! `lucid logits`: the numbers themselves, for comparing with PyTorch or another engine.
 
-use anyhow::bail;
 use lucid::{
     backend::Reference,
     file::{ModelFile, npy},
@@ -34,20 +33,30 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
+/// Tokens computed at a time.
+const PIECE: usize = 64;
+
 /// Computes and writes.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let file = ModelFile::open(&args.model)?;
     let loader = Loader::new(&Reference, &file)?;
     let model = Model::load(&loader)?;
-    let n = args.tokens.len();
+    let (n, vocab) = (args.tokens.len(), model.vocab());
     if n > model.context() {
-        let (path, context) = (args.model.display(), model.context());
-        bail!("{path}: {n} tokens are more than the context of {context} tokens that the model was made for");
+        eprintln!("note: {n} tokens are more than the {} that the model was made for", model.context());
     }
+    let cx = Ctx::new(&Reference);
     let mut cache = model.begin(&Reference, n)?;
-    let logits = model.logits(&Ctx::new(&Reference), &args.tokens, &mut cache, args.last)?;
     let rows = if args.last { 1 } else { n };
-    npy::write_f32(&args.out, &[rows, model.vocab()], &logits)?;
-    eprintln!("{}: logits of {rows} of {n} tokens, float32 ({rows}, {})", args.out.display(), model.vocab());
+    let mut out = npy::Writer::create(&args.out, &[rows, vocab])?;
+    // in pieces, so that a long input needs no memory for all its logits; the pieces cannot be seen in the result
+    for (i, piece) in args.tokens.chunks(PIECE).enumerate() {
+        let logits = model.logits(&cx, piece, &mut cache, args.last)?;
+        if !args.last || i == (n - 1) / PIECE {
+            out.push(&logits)?;
+        }
+    }
+    out.finish()?;
+    eprintln!("{}: logits of {rows} of {n} tokens, float32 ({rows}, {vocab})", args.out.display());
     Ok(())
 }

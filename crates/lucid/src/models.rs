@@ -8,7 +8,7 @@ use crate::{
     file::{ModelFile, TensorInfo},
     kv::Cache,
     ops::Ctx,
-    tensor::{Gain, Packed, Tensor, Weight, describe, dim::Dim},
+    tensor::{Gain, Packed, Tensor, Weight, dim::Dim},
 };
 use llama::Llama;
 use std::cell::Cell;
@@ -117,13 +117,13 @@ impl<'a, B: Backend> Loader<'a, B> {
 
     /// The matrix called `name` in GGUF's terms, which must have this shape.
     pub fn matrix<O: Dim, I: Dim>(&self, name: &str, shape: (O, I)) -> Result<Weight<'a, B, O, I>> {
-        let stored = fit(self.file, self.file.require(name)?, &[shape.0.size(), shape.1.size()], &describe(shape))?;
+        let stored = fit(self.file, self.file.require(name)?, &[shape.0.size(), shape.1.size()])?;
         Ok(Tensor { data: SupportsDType::<Packed>::load(self.backend, stored)?, shape })
     }
 
     /// The vector called `name` in GGUF's terms, which must have this size.
     pub fn vector<D: Dim>(&self, name: &str, size: D) -> Result<Gain<'a, B, D>> {
-        let stored = fit(self.file, self.file.require(name)?, &[size.size()], &describe((size,)))?;
+        let stored = fit(self.file, self.file.require(name)?, &[size.size()])?;
         if stored.format != lucid_kernels::formats::Format::F32 {
             self.converted.set(self.converted.get() + 4 * size.size());
         }
@@ -136,16 +136,11 @@ impl<'a, B: Backend> Loader<'a, B> {
     }
 }
 
-/// The bytes of a tensor if it has this shape (described for people) and a format that holds weights.
-pub(crate) fn fit<'a>(
-    file: &ModelFile,
-    tensor: TensorInfo<'a>,
-    shape: &[usize],
-    described: &str,
-) -> Result<Stored<'a>> {
+/// The bytes of a tensor if it has this shape and a format that holds weights.
+pub(crate) fn fit<'a>(file: &ModelFile, tensor: TensorInfo<'a>, shape: &[usize]) -> Result<Stored<'a>> {
     let refuse = |kind, what: String| Err(Error::file(kind, &file.path, format!("tensor {}: {what}", tensor.name)));
     if tensor.shape != shape {
-        let what = format!("its shape is {:?}, but the model's sizes ask for {described}", tensor.shape);
+        let what = format!("its shape is {:?}, but the model's sizes ask for {shape:?}", tensor.shape);
         return refuse(ErrorKind::Value, what);
     }
     match tensor.format {

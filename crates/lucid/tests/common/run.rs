@@ -1,4 +1,5 @@
 //! Running a model on the reference, for the tests that compare its numbers with somebody else's.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use lucid::{
     backend::Reference,

@@ -101,9 +101,8 @@ impl Config {
     /// Every tensor that is missing or does not fit, in order; stops after the first layer at fault, so that a layer count
     /// of four billion costs nothing.
     pub fn check_tensors(&self, file: &ModelFile) -> Vec<Error> {
-        let fault = |name: &str, shape: &[usize]| {
-            file.require(name).and_then(|t| fit(file, t, shape, &format!("{shape:?}")).map(|_| ())).err()
-        };
+        let fault =
+            |name: &str, shape: &[usize]| file.require(name).and_then(|t| fit(file, t, shape).map(|_| ())).err();
         let mut faults: Vec<Error> = self.outer_tensors().iter().filter_map(|(n, s)| fault(n, s)).collect();
         let layer = self.layer_tensors();
         for il in 0..self.layers {
@@ -221,7 +220,7 @@ fn divisors(file: &ModelFile) -> Result<Option<Vec<f32>>> {
         let what = format!("tensor rope_freqs.weight: its shape {:?} is no vector of frequencies", tensor.shape);
         return Err(Error::file(ErrorKind::Value, &file.path, what));
     }
-    let stored = fit(file, tensor, &[n], "a vector")?;
+    let stored = fit(file, tensor, &[n])?;
     let mut values = vec![0.0; n];
     stored.format.decode(stored.bytes, &mut values);
     Ok(Some(values))
