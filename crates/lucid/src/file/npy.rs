@@ -6,8 +6,6 @@
 
 mod header;
 mod npz;
-#[cfg(test)]
-mod tests;
 mod write;
 
 use super::TensorInfo;

@@ -63,3 +63,59 @@ impl Drop for Partial {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An empty folder of this test's own.
+    pub(in crate::file) fn tempdir(test: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("lucid-{}-{test}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_name_stands_for_a_whole_file_or_the_old_one() {
+        let dir = tempdir("partial");
+        let path = dir.join("x");
+        let left = || fs::read_dir(&dir).unwrap().count();
+        let mut partial = Partial::create(&path).unwrap();
+        partial.write(b"new").unwrap();
+        assert!(!path.exists());
+        partial.finish().unwrap();
+        assert_eq!((fs::read(&path).unwrap(), left()), (b"new".to_vec(), 1));
+
+        let (mut first, mut second) = (Partial::create(&path).unwrap(), Partial::create(&path).unwrap());
+        first.write(b"first").unwrap();
+        second.write(b"second").unwrap();
+        second.finish().unwrap();
+        drop(first);
+        assert_eq!((fs::read(&path).unwrap(), left()), (b"second".to_vec(), 1));
+
+        for (path, sentence) in [
+            (dir.clone(), "it exists and is no regular file"),
+            (PathBuf::from("/"), "it exists and is no regular file"),
+            (dir.join("absent/x"), "cannot create"),
+        ] {
+            let e = Partial::create(&path).unwrap_err();
+            assert_eq!(e.kind(), ErrorKind::Io);
+            assert!(e.to_string().contains(sentence), "{e}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_goes_on_pointing_where_it_did() {
+        let dir = tempdir("partial-link");
+        fs::write(dir.join("file"), "old").unwrap();
+        std::os::unix::fs::symlink("file", dir.join("link")).unwrap();
+        let mut partial = Partial::create(&dir.join("link")).unwrap();
+        partial.write(b"new").unwrap();
+        partial.finish().unwrap();
+        assert!(fs::symlink_metadata(dir.join("link")).unwrap().is_symlink());
+        assert_eq!(fs::read(dir.join("file")).unwrap(), b"new");
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -18,12 +18,10 @@
 
 mod json;
 mod shards;
-#[cfg(test)]
-pub(super) mod tests;
 
 use super::TensorInfo;
 use crate::{Error, ErrorKind, Result};
-use json::{Json, Str};
+use json::{Cursor, Str};
 use lucid_kernels::{formats::Format, map::Map};
 use std::{
     ops::Range,
@@ -152,7 +150,7 @@ impl Header {
         let mut room = MAX_TABLE;
         let mut metadata = None;
         let mut table = Table::default();
-        let mut json = Json::new(text);
+        let mut json = Cursor::new(text);
         json.object(|json, key| {
             if !key.is("__metadata__") {
                 let read = table.read(json, key, &mut room);
@@ -187,7 +185,7 @@ fn spend(room: &mut usize, bytes: usize) -> Result<()> {
 }
 
 /// `null`, or an object of strings; a later text of the same key replaces the earlier.
-fn read_metadata(json: &mut Json, room: &mut usize) -> Result<Vec<(String, String)>> {
+fn read_metadata(json: &mut Cursor, room: &mut usize) -> Result<Vec<(String, String)>> {
     let mut metadata: Vec<(String, String)> = Vec::new();
     if json.peek() == Some(b'n') {
         json.word("null")?;
@@ -239,9 +237,9 @@ impl Table {
     }
 
     /// Reads one tensor's `{"dtype": …, "shape": …, "data_offsets": …}`, or the same as an array in this order.
-    fn read(&mut self, json: &mut Json, key: Str, room: &mut usize) -> Result<()> {
+    fn read(&mut self, json: &mut Cursor, key: Str, room: &mut usize) -> Result<()> {
         let (mut dtype, mut shape, mut place) = (None, None, None);
-        let mut field = |json: &mut Json, number| {
+        let mut field = |json: &mut Cursor, number| {
             let repeated = match number {
                 0 => dtype.replace(read_dtype(json)?).is_some(),
                 1 => shape.replace(read_shape(json, &mut self.dims, room)?).is_some(),
@@ -331,7 +329,7 @@ impl Table {
 }
 
 /// A name, or an object with the name as its only key and `null` beside it.
-fn read_dtype(json: &mut Json) -> Result<u8> {
+fn read_dtype(json: &mut Cursor) -> Result<u8> {
     let known = |name: Str| match DTYPES.iter().position(|(known, ..)| name.is(known)) {
         Some(i) => Ok(i as u8),
         None => refuse(format!("unknown dtype {}", name.quoted())),
@@ -349,7 +347,7 @@ fn read_dtype(json: &mut Json) -> Result<u8> {
     dtype.ok_or_else(|| Error::new(ErrorKind::Structure, "no dtype"))
 }
 
-fn read_shape(json: &mut Json, dims: &mut Vec<usize>, room: &mut usize) -> Result<Range<u32>> {
+fn read_shape(json: &mut Cursor, dims: &mut Vec<usize>, room: &mut usize) -> Result<Range<u32>> {
     let start = dims.len() as u32;
     json.array(|json| {
         spend(room, size_of::<usize>())?;
@@ -359,7 +357,7 @@ fn read_shape(json: &mut Json, dims: &mut Vec<usize>, room: &mut usize) -> Resul
     Ok(start..dims.len() as u32)
 }
 
-fn read_place(json: &mut Json) -> Result<(usize, usize)> {
+fn read_place(json: &mut Cursor) -> Result<(usize, usize)> {
     let (mut place, mut count) = ([0; 2], 0);
     json.array(|json| {
         if count == 2 {

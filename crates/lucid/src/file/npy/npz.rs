@@ -8,7 +8,7 @@
 //! long the files. 64-bit sizes stand in an extra field of the entry, and in a second end record. Stored files are views
 //! into the mapping. Deflated ones are inflated when the archive is opened, once to check them and once to keep them.
 
-pub(super) mod write;
+mod write;
 
 use super::{
     header::{Header, MAX_HEADER, refuse, unsupported},

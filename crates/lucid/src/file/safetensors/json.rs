@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind, Result};
 const MAX_DEPTH: usize = 127;
 
 /// A position in a JSON text.
-pub(super) struct Json<'a> {
+pub(super) struct Cursor<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
@@ -76,9 +76,9 @@ fn hex4(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |n, &d| Some(n << 4 | (d as char).to_digit(16)?))
 }
 
-impl<'a> Json<'a> {
+impl<'a> Cursor<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Json { text, at: 0, depth: 0 }
+        Cursor { text, at: 0, depth: 0 }
     }
 
     /// The byte that the next value or sign begins with; `None` at the end.

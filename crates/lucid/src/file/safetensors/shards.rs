@@ -1,6 +1,6 @@
 //! A model in one safetensors file or in several.
 
-use super::{Json, MAX_HEADER, MAX_TABLE, Safetensors, refuse, spend};
+use super::{Cursor, MAX_HEADER, MAX_TABLE, Safetensors, refuse, spend};
 use crate::{
     Error, ErrorKind, Result,
     file::{TensorInfo, quoted},
@@ -124,7 +124,7 @@ fn read_index(text: &[u8]) -> Result<(Vec<String>, Holders)> {
     let mut found = false;
     let mut shards = BTreeMap::new(); // name → number in order of appearance
     let mut holders = Holders::new();
-    let mut json = Json::new(text);
+    let mut json = Cursor::new(text);
     json.object(|json, key| {
         if !key.is("weight_map") {
             return json.skip();
@@ -172,7 +172,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::safetensors::tests::tempdir;
+    use crate::file::partial::tests::tempdir;
     use std::fs;
 
     fn write(path: &Path, header: &str, data: &[u8]) {

@@ -32,7 +32,7 @@ pub fn write_npz(path: &Path, arrays: &[Array]) -> Result<()> {
 }
 
 /// Hands the bytes of the archive to `put`. Numbers from `most` on are written in 64 bits.
-pub(in super::super) fn write_zip(
+fn write_zip(
     arrays: &[Array],
     headers: &[Vec<u8>],
     most: usize,
@@ -111,4 +111,42 @@ fn long_field(numbers: &[usize]) -> Vec<u8> {
         numbers.iter().for_each(|&n| append(&mut field, &[(n, 8)]));
     }
     field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::file::npy::Archive;
+
+    /// The archive of these arrays in memory, with numbers from `most` on in 64 bits.
+    fn zip(arrays: &[Array], most: usize) -> Vec<u8> {
+        let headers: Vec<_> = arrays.iter().map(|a| a.header().unwrap()).collect();
+        let mut bytes = Vec::new();
+        let put = |b: &[u8]| {
+            bytes.extend_from_slice(b);
+            Ok(())
+        };
+        write_zip(arrays, &headers, most, put).unwrap();
+        bytes
+    }
+
+    /// As if ever fewer bytes were more than 32 bits can count: every mixture of short and long fields is read back.
+    #[test]
+    fn long_fields() {
+        let arrays =
+            [Array::new("a", &[3], &[1u8, 2, 3]), Array::new("b", &[900], &[7u8; 900]), Array::new("c", &[], &[4u8])];
+        let mut lengths = Vec::new();
+        // The arrays take 131, 1,028 and 129 bytes and begin at 0, at about 170 and at about 1,240.
+        for most in [ELSEWHERE, 1_200, 1_000, 150, 130, 1, 0] {
+            let file = zip(&arrays, most);
+            let archive = Archive::parse(&file).unwrap();
+            archive.verify(&file).unwrap();
+            for array in &arrays {
+                let t = archive.tensor(&file, array.name).unwrap();
+                assert_eq!((t.shape, t.bytes), (array.shape, &*array.bytes));
+            }
+            lengths.push(file.len());
+        }
+        assert!(lengths.is_sorted_by(|a, b| a < b), "each has more long fields than the one before: {lengths:?}");
+    }
 }
