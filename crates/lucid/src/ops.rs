@@ -267,4 +267,23 @@ mod tests {
         let x = Act::<Reference, _>::from_vec((Tok(1), Embd(2)), vec![0.0; 2]).unwrap();
         assert_eq!(Ctx::new(&Reference).add_bias(x, &gain).unwrap().values(), [1.5, -2.0]);
     }
+
+    #[test]
+    fn what_no_llama_needs_works_on_tensors_too() {
+        let cx = Ctx::new(&Reference);
+        let row = || Act::<Reference, _>::from_vec((Tok(1), Embd(2)), vec![1.0, 3.0]).unwrap();
+        let ones: Vec<u8> = [1.0f32; 2].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let gain = |bytes| {
+            let data = SupportsDType::<f32>::load(&Reference, Stored { format: Format::F32, bytes }).unwrap();
+            Tensor::<f32, Reference, Load, _> { data, shape: (Embd(2),) }
+        };
+        // mean 2, variance 1: normalised to −1 and 1, then shifted by the bias of 1
+        assert_eq!(cx.layer_norm(&row(), &gain(&ones), &gain(&ones), 0.0).unwrap().values(), [0.0, 2.0]);
+        let p = cx.softmax(&row()).unwrap();
+        assert_eq!(p.values()[1], (1.0 / (1.0 + (-2f64).exp())) as f32);
+        let gated = cx.gelu_mul(row(), &row()).unwrap();
+        assert_eq!(gated.values()[0], lucid_kernels::oracle::gelu(1.0) as f32);
+        let wide = Tensor::<f32, Reference, Load, _> { data: gain(&ones).data, shape: (Embd(3),) };
+        assert!(cx.rms_norm(&row(), &wide, 0.0).is_err());
+    }
 }
