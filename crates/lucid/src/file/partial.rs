@@ -15,8 +15,8 @@ use std::{
 pub(crate) struct Partial {
     path: PathBuf,
     partial: PathBuf,
-    out: BufWriter<File>,
-    finished: bool,
+    /// `None` once the file has its name.
+    out: Option<BufWriter<File>>,
 }
 
 impl Partial {
@@ -35,31 +35,37 @@ impl Partial {
         let mut partial = name.to_os_string();
         partial.push(format!(".{}-{}.partial", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let partial = path.with_file_name(partial);
-        let file = File::create_new(&partial).map_err(|e| Error::io(&partial, "cannot create", e))?;
-        Ok(Partial { path, partial, out: BufWriter::with_capacity(1 << 16, file), finished: false })
+        let file = File::create_new(&partial).map_err(|e| Error::io(&path, "cannot write", e))?;
+        Ok(Partial { path, partial, out: Some(BufWriter::with_capacity(1 << 18, file)) })
     }
 
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.out.write_all(bytes).map_err(|e| Error::io(&self.partial, "cannot write", e))
+        match &mut self.out {
+            Some(out) => out.write_all(bytes).map_err(|e| Error::io(&self.path, "cannot write", e)),
+            None => Ok(()), // unreachable: only `finish` takes the file, and it consumes the writer
+        }
     }
 
     /// Gives the file its name.
     pub(crate) fn finish(mut self) -> Result<()> {
-        self.out.flush().map_err(|e| Error::io(&self.partial, "cannot write", e))?;
-        // On the disk before it takes the name: a crash in between must not leave an empty file under it.
-        self.out.get_ref().sync_all().map_err(|e| Error::io(&self.partial, "cannot write", e))?;
-        fs::rename(&self.partial, &self.path).map_err(|e| Error::io(&self.path, "cannot write", e))?;
-        self.finished = true;
+        let failed = |e| Error::io(&self.path, "cannot write", e);
+        if let Some(out) = &mut self.out {
+            out.flush().map_err(failed)?;
+            // On the disk before it takes the name: a crash in between must not leave an empty file under it.
+            out.get_ref().sync_all().map_err(failed)?;
+        }
+        fs::rename(&self.partial, &self.path).map_err(failed)?;
+        self.out = None;
         Ok(())
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.finished {
-            // Nothing can be done about a failure here, and the name says what the file is.
-            let _ = fs::remove_file(&self.partial);
+        if let Some(out) = self.out.take() {
+            drop(out.into_parts()); // closed without writing what is buffered
+            let _ = fs::remove_file(&self.partial); // nothing better can be done about a failure here
         }
     }
 }
@@ -96,7 +102,7 @@ pub(super) mod tests {
         for (path, sentence) in [
             (dir.clone(), "it exists and is no regular file"),
             (PathBuf::from("/"), "it exists and is no regular file"),
-            (dir.join("absent/x"), "cannot create"),
+            (dir.join("absent/x"), "cannot write"),
         ] {
             let e = Partial::create(&path).unwrap_err();
             assert_eq!(e.kind(), ErrorKind::Io);

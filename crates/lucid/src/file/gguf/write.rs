@@ -5,15 +5,12 @@ use super::{
     parse::{self, DEFAULT_ALIGNMENT, MOST_KEYS, MOST_TENSORS},
     quoted,
 };
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, file::partial::Partial};
 use lucid_kernels::formats::Format;
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    fs::{self, File, OpenOptions},
-    io::{BufWriter, Write},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 /// What a file will hold: its metadata, and the names, shapes and formats of its tensors, in order.
@@ -161,9 +158,7 @@ impl Draft {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    partial: PathBuf,
-    /// `None` once finished or given up.
-    file: Option<BufWriter<File>>,
+    out: Partial,
     tensors: Vec<(String, usize)>,
     alignment: usize,
     /// The tensor being written, and how many of its bytes are.
@@ -175,35 +170,16 @@ impl Writer {
     /// Begins the file `path` with the header of `draft`. An existing file is replaced when this one is finished.
     pub fn create(path: &Path, draft: &Draft) -> Result<Writer> {
         let header = draft.header()?;
-        let failed = |e| Error::io(path, "cannot write", e);
-        match fs::metadata(path) {
-            Ok(meta) if !meta.is_file() => {
-                return Err(Error::file(ErrorKind::Io, path, "cannot write: it exists and is not a regular file"));
-            }
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
-            _ => {}
-        }
-        let Some(name) = path.file_name() else {
-            return Err(Error::file(ErrorKind::Io, path, "cannot write: the path names no file"));
-        };
-        // The process and a count keep two writers of one target apart; whichever finishes last stays.
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let mut partial = name.to_owned();
-        partial.push(format!(".{}-{}.partial", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
-        let partial = path.with_file_name(partial);
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial).map_err(failed)?;
-
-        let mut writer = Writer {
+        let mut out = Partial::create(path)?;
+        out.write(&header)?;
+        Ok(Writer {
             path: path.to_owned(),
-            partial,
-            file: Some(BufWriter::with_capacity(1 << 20, file)),
+            out,
             tensors: draft.tensors.iter().map(|t| (t.name.clone(), t.bytes)).collect(),
             alignment: draft.alignment(),
             at: 0,
             written: 0,
-        };
-        writer.put(&header)?;
-        Ok(writer)
+        })
     }
 
     /// Appends bytes of the tensor `name`, which must be the next that is not complete: all of them, or in pieces.
@@ -220,47 +196,23 @@ impl Writer {
             return mismatch(format_args!("tensor {} has {len} bytes, and {got} are written", quoted(name)));
         }
         let len = *len;
-        self.put(bytes)?;
+        self.out.write(bytes)?;
         self.written += bytes.len();
         if self.written == len {
             // The alignment divides the size of the header, so that padding each tensor keeps all of them aligned.
-            self.put(&vec![0; len.next_multiple_of(self.alignment) - len])?;
+            self.out.write(&vec![0; len.next_multiple_of(self.alignment) - len])?;
             (self.at, self.written) = (self.at + 1, 0);
         }
         Ok(())
     }
 
     /// Completes the file and gives it its name. Every tensor must have been written.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         if let Some((name, len)) = self.tensors.get(self.at) {
             let what = format_args!("tensor {} has {len} bytes, and {} are written", quoted(name), self.written);
             return Err(Error::file(ErrorKind::Shape, &self.path, what));
         }
-        let failed = |e| Error::io(&self.path, "cannot write", e);
-        if let Some(file) = &mut self.file {
-            file.flush().map_err(failed)?;
-            // On the disk before it takes the name: a crash in between must not leave an empty file under it.
-            file.get_ref().sync_all().map_err(failed)?;
-        }
-        fs::rename(&self.partial, &self.path).map_err(failed)?;
-        self.file = None;
-        Ok(())
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        match &mut self.file {
-            Some(file) => file.write_all(bytes).map_err(|e| Error::io(&self.path, "cannot write", e)),
-            None => Ok(()), // unreachable: only `finish` takes the file, and it consumes the writer
-        }
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            drop(file.into_parts()); // closed without writing what is buffered
-            let _ = fs::remove_file(&self.partial); // nothing better can be done about a failure here
-        }
+        self.out.finish()
     }
 }
 

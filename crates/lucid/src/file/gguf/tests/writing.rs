@@ -153,10 +153,10 @@ fn what_no_reader_would_accept_is_not_written() {
 fn targets_that_cannot_be_replaced() {
     let folder = folder("targets");
     let refused = |path: &Path| Writer::create(path, &draft()).err().unwrap_or_else(|| panic!("{path:?} accepted"));
-    assert!(refused(&folder).to_string().contains("not a regular file"));
+    assert!(refused(&folder).to_string().contains("no regular file"));
     assert_eq!(refused(&folder.join("absent/a.gguf")).kind(), ErrorKind::Io);
     #[cfg(unix)]
-    assert!(refused(Path::new("/dev/null")).to_string().contains("not a regular file"));
+    assert!(refused(Path::new("/dev/null")).to_string().contains("no regular file"));
     assert!(files(&folder).is_empty());
     std::fs::remove_dir_all(folder).unwrap();
 }
