@@ -172,12 +172,13 @@ fn refuse<T>(why: impl Into<String>) -> Result<T> {
     Err(Error::new(ErrorKind::Structure, why))
 }
 
+/// Takes what is about to be kept from what may still be kept.
 fn spend(room: &mut usize, bytes: usize) -> Result<()> {
     match room.checked_sub(bytes) {
         Some(left) => *room = left,
         None => {
-            let why =
-                format!("the header names more tensors, dimensions and metadata than fit {} MB", MAX_TABLE / 1_000_000);
+            let most = MAX_TABLE / 1_000_000;
+            let why = format!("not supported: it names more tensors, dimensions and metadata than fit {most} MB");
             return Err(Error::new(ErrorKind::Unsupported, why));
         }
     }

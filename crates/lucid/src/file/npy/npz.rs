@@ -90,6 +90,15 @@ struct Member {
 }
 
 impl Member {
+    /// Finds a listed file among the files and checks it; what is deflated is not kept yet.
+    fn find(name: &str, files: &[u8], listed: &Listed) -> Result<Member> {
+        let place = find_file(files, listed)?;
+        let bytes = &files[place.clone()];
+        let header = if listed.deflated { check_deflated(bytes, listed)? } else { Header::parse(bytes)? };
+        let Listed { crc, deflated, .. } = *listed;
+        Ok(Member { name: name.to_string(), header, crc, deflated, place, inflated: Vec::new() })
+    }
+
     fn info<'f>(&'f self, file: &'f [u8]) -> TensorInfo<'f> {
         info(&self.name, &self.header, if self.deflated { &self.inflated } else { &file[self.place.clone()] })
     }
@@ -116,39 +125,24 @@ impl Archive {
         let mut taken: Vec<Range<usize>> = Vec::new();
         for _ in 0..count {
             let listed = next_listed(&mut directory)?;
-            // The shape and the name each cost the allocator's rounding besides.
+            // A shape may have 64 dimensions.
             let cost = size_of::<Member>() + size_of::<Range<usize>>() + listed.name.len() + 64 * size_of::<usize>();
             table_room = match table_room.checked_sub(cost) {
                 Some(room) => room,
                 None => return unsupported(format!("an archive of more than {} arrays", members.len())),
             };
-            let name = array_name(&listed)?;
-            let blame = |e: Error| Error::new(e.kind(), format!("array {}: {e}", quoted(name)));
-            let place = find_file(files, &listed).map_err(blame)?;
-            if listed.deflated {
-                inflated_room = match inflated_room.checked_sub(listed.size) {
-                    Some(room) => room,
-                    None => {
-                        let most = MAX_INFLATED >> 20;
-                        return unsupported(format!(
-                            "more than {most} MB of compressed arrays: save them uncompressed"
-                        ));
-                    }
-                };
-            }
-            let header = match listed.deflated {
-                true => check_deflated(&file[place.clone()], &listed),
-                false => Header::parse(&file[place.clone()]),
+            inflated_room = match inflated_room.checked_sub(if listed.deflated { listed.size } else { 0 }) {
+                Some(room) => room,
+                None => {
+                    let most = MAX_INFLATED >> 20;
+                    return unsupported(format!("more than {most} MB of compressed arrays: save them uncompressed"));
+                }
             };
-            taken.push(listed.offset..place.end);
-            members.push(Member {
-                name: name.to_string(),
-                header: header.map_err(blame)?,
-                crc: listed.crc,
-                deflated: listed.deflated,
-                place,
-                inflated: Vec::new(),
-            });
+            let name = array_name(&listed)?;
+            let member = Member::find(name, files, &listed)
+                .map_err(|e| Error::new(e.kind(), format!("array {}: {e}", quoted(name))))?;
+            taken.push(listed.offset..member.place.end);
+            members.push(member);
         }
         if !directory.is_empty() {
             return refuse(format!("{} bytes of its directory follow the last entry", directory.len()));

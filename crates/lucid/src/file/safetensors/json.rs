@@ -82,11 +82,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// The byte that the next value or sign begins with; `None` at the end.
+    #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let blank = rest.iter().take_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r')).count();
-        self.at += blank;
-        rest.get(blank).copied()
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                other => return other.copied(),
+            }
+        }
     }
 
     fn fail<T>(&self, expected: &str) -> Result<T> {
@@ -170,13 +173,21 @@ impl<'a> Cursor<'a> {
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return self.fail("a number");
         }
-        let rest = &self.text[self.at..];
-        let token =
-            &rest[..rest.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len())];
-        // serde_json decides what a number is, and which floats are out of range.
-        let Ok(number) = serde_json::from_str::<serde_json::Number>(token) else { return self.fail("a valid number") };
+        let rest = &self.text.as_bytes()[self.at..];
+        let of_number = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let token = &rest[..rest.iter().position(|b| !of_number(b)).unwrap_or(rest.len())];
+        let plain = token.len() < 20 && token.iter().all(u8::is_ascii_digit) && (token[0] != b'0' || token.len() == 1);
+        let number = if plain {
+            Some(token.iter().fold(0, |n, &d| 10 * n + u64::from(d - b'0'))) // 19 digits are below 2⁶⁴
+        } else {
+            // serde_json decides what a number is, and which floats are out of range.
+            match serde_json::from_slice::<serde_json::Number>(token) {
+                Ok(number) => number.as_u64(),
+                Err(_) => return self.fail("a valid number"),
+            }
+        };
         self.at += token.len();
-        Ok(number.as_u64())
+        Ok(number)
     }
 
     /// Reads an unsigned integer that fits this machine's sizes.

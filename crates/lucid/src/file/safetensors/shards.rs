@@ -8,6 +8,7 @@ use crate::{
 use lucid_kernels::map::Map;
 use std::{
     collections::BTreeMap,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -26,12 +27,20 @@ pub struct Shards {
     pub index: Option<PathBuf>,
     /// The files, sorted by name.
     pub files: Vec<Safetensors>,
-    /// Empty where there is no index.
-    holders: Holders,
+    /// What the index lists; nothing where there is none.
+    listed: Listed,
 }
 
-/// For each tensor that an index lists, sorted by name, the position of the file that holds it.
-type Holders = Vec<(String, u32)>;
+/// Which file holds which tensor, as an index says.
+#[derive(Debug, Default)]
+struct Listed {
+    /// The file names, sorted.
+    shards: Vec<String>,
+    /// All tensor names, one after the other.
+    names: String,
+    /// Where in `names` a tensor's name is, and the position of its file; sorted by name.
+    holders: Vec<(Range<u32>, u32)>,
+}
 
 impl Shards {
     /// Opens `path`: a .safetensors file, an index file, or a folder with `model.safetensors` or its index.
@@ -55,32 +64,30 @@ impl Shards {
     }
 
     fn open_file(path: &Path) -> Result<Self> {
-        Ok(Shards { index: None, files: vec![Safetensors::open(path)?], holders: Vec::new() })
+        Ok(Shards { index: None, files: vec![Safetensors::open(path)?], listed: Listed::default() })
     }
 
     fn open_index(index: &Path) -> Result<Self> {
         let map = Map::open(index).map_err(|e| Error::io(index, "cannot open", e))?;
-        let (shards, holders) = read_index(&map).map_err(|e| Error::file(e.kind(), index, e))?;
+        let listed = Listed::parse(&map).map_err(|e| Error::file(e.kind(), index, e))?;
         let folder = index.parent().unwrap_or(Path::new(""));
-        let files = shards
-            .iter()
-            .map(|shard| {
-                let path = folder.join(shard);
-                // Opening would say so too; this names the file that is missing and the file that wants it.
-                if !path.exists() {
-                    return Err(Error::file(ErrorKind::Io, &path, format!("this shard is missing; {INDEX} lists it")));
-                }
-                Safetensors::open(&path)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for (name, file) in &holders {
-            let file = &files[*file as usize];
+        let mut files = Vec::new();
+        for path in listed.shards.iter().map(|shard| folder.join(shard)) {
+            // Opening would say so too; this names the file that is missing and the file that wants it.
+            if !path.exists() {
+                let why = format!("this shard is missing; {} lists it", index.display());
+                return Err(Error::file(ErrorKind::Io, &path, why));
+            }
+            files.push(Safetensors::open(&path)?);
+        }
+        for (name, file) in &listed.holders {
+            let (name, file) = (listed.name(name), &files[*file as usize]);
             if file.tensor(name).is_none() {
                 let why = format!("tensor {} is not in it, but {} says so", quoted(name), index.display());
                 return Err(Error::file(ErrorKind::Structure, &file.path, why));
             }
         }
-        Ok(Shards { index: Some(index.to_path_buf()), files, holders })
+        Ok(Shards { index: Some(index.to_path_buf()), files, listed })
     }
 
     /// The tensor of this name, in the file that the index names.
@@ -88,7 +95,7 @@ impl Shards {
         if self.index.is_none() {
             return self.files.first()?.tensor(name);
         }
-        self.files[self.holder(name)?].tensor(name)
+        self.files[self.listed.holder(name)?].tensor(name)
     }
 
     /// Every tensor: file by file, in the order of their bytes, leaving out what the index does not list.
@@ -104,65 +111,84 @@ impl Shards {
 
     fn split(&self, listed: bool) -> impl Iterator<Item = TensorInfo<'_>> {
         self.files.iter().enumerate().flat_map(move |(i, file)| {
-            file.tensors().filter(move |t| (self.index.is_none() || self.holder(t.name) == Some(i)) == listed)
+            file.tensors().filter(move |t| (self.index.is_none() || self.listed.holder(t.name) == Some(i)) == listed)
         })
     }
+}
 
+impl Listed {
+    fn name(&self, place: &Range<u32>) -> &str {
+        &self.names[place.start as usize..place.end as usize]
+    }
+
+    /// The position of the file that holds this tensor.
     fn holder(&self, name: &str) -> Option<usize> {
-        let i = self.holders.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        let i = self.holders.binary_search_by(|(known, _)| self.name(known).cmp(name)).ok()?;
         Some(self.holders[i].1 as usize)
     }
-}
 
-/// The shards that an index names, sorted, and which tensors it says they hold.
-fn read_index(text: &[u8]) -> Result<(Vec<String>, Holders)> {
-    if text.len() as u64 > MAX_HEADER {
-        return refuse(format!("an index of {} bytes; the limit is {MAX_HEADER}", text.len()));
-    }
-    let Ok(text) = std::str::from_utf8(text) else { return refuse("the index is not UTF-8") };
-    let mut room = MAX_TABLE;
-    let mut found = false;
-    let mut shards = BTreeMap::new(); // name → number in order of appearance
-    let mut holders = Holders::new();
-    let mut json = Cursor::new(text);
-    json.object(|json, key| {
-        if !key.is("weight_map") {
-            return json.skip();
+    /// Reads an index.
+    fn parse(text: &[u8]) -> Result<Listed> {
+        if text.len() as u64 > MAX_HEADER {
+            return refuse(format!("an index of {} bytes; the limit is {MAX_HEADER}", text.len()));
         }
-        if std::mem::replace(&mut found, true) {
-            return refuse("weight_map appears twice");
-        }
+        let Ok(text) = std::str::from_utf8(text) else { return refuse("the index is not UTF-8") };
+        let mut room = MAX_TABLE;
+        let mut found = false;
+        let mut numbers = BTreeMap::new(); // of the shards, in order of appearance
+        let mut listed = Listed::default();
+        let mut json = Cursor::new(text);
         json.object(|json, key| {
-            let shard = json.string()?;
-            let next = shards.len() as u32;
-            // Two strings, what the allocator adds, and a number each.
-            spend(&mut room, key.size() + shard.size() + 2 * 48)?;
-            let name = shard.chars().collect::<String>();
-            if !is_plain(&name) {
-                return refuse(format!("tensor {}: {} is no plain file name", key.quoted(), quoted(&name)));
+            if !key.is("weight_map") {
+                return json.skip();
             }
-            holders.push((key.chars().collect(), *shards.entry(name).or_insert(next)));
-            Ok(())
-        })
-    })?;
-    json.end()?;
-    if !found {
-        return refuse("it has no weight_map");
-    }
+            if std::mem::replace(&mut found, true) {
+                return refuse("weight_map appears twice");
+            }
+            json.object(|json, key| {
+                let shard = json.string()?;
+                if shard.size() > LONGEST {
+                    return refuse(format!("tensor {}: {} is no file name", key.quoted(), shard.quoted()));
+                }
+                let shard: String = shard.chars().collect();
+                if !is_plain(&shard) {
+                    return refuse(format!("tensor {}: {} is no plain file name", key.quoted(), quoted(&shard)));
+                }
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(shard).or_insert(next);
+                if number == next {
+                    spend(&mut room, LONGEST + size_of::<(String, u32)>())?;
+                }
+                spend(&mut room, key.size() + size_of::<(Range<u32>, u32)>())?;
+                let start = listed.names.len() as u32;
+                listed.names.extend(key.chars());
+                listed.holders.push((start..listed.names.len() as u32, number));
+                Ok(())
+            })
+        })?;
+        json.end()?;
+        if !found {
+            return refuse("it has no weight_map");
+        }
 
-    let mut position = vec![0; shards.len()];
-    for (sorted, &number) in shards.values().enumerate() {
-        position[number as usize] = sorted as u32;
+        let mut position = vec![0; numbers.len()];
+        for (sorted, &number) in numbers.values().enumerate() {
+            position[number as usize] = sorted as u32;
+        }
+        listed.shards = numbers.into_keys().collect();
+        let mut holders = std::mem::take(&mut listed.holders);
+        holders.iter_mut().for_each(|(_, number)| *number = position[*number as usize]);
+        holders.sort_by(|a, b| listed.name(&a.0).cmp(listed.name(&b.0)));
+        if let Some(twice) = holders.windows(2).find(|pair| listed.name(&pair[0].0) == listed.name(&pair[1].0)) {
+            return refuse(format!("tensor {} is listed twice", quoted(listed.name(&twice[0].0))));
+        }
+        listed.holders = holders;
+        Ok(listed)
     }
-    for (_, number) in &mut holders {
-        *number = position[*number as usize];
-    }
-    holders.sort();
-    if let Some(twice) = holders.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return refuse(format!("tensor {} is listed twice", quoted(&twice[0].0)));
-    }
-    Ok((shards.into_keys().collect(), holders))
 }
+
+/// The longest spelling of a file name that is read. File systems allow 255 bytes; JSON may spell each as `\u0061`.
+const LONGEST: usize = 6 * 255;
 
 /// Whether `name` is a file in the same folder on every system: no path, no drive, no way up.
 fn is_plain(name: &str) -> bool {
