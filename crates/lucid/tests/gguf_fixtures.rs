@@ -6,9 +6,10 @@ mod fixtures;
 use fixtures::fixtures;
 use lucid::{
     ErrorKind,
-    file::gguf::{Gguf, Value},
+    file::gguf::{Draft, Gguf, Value, Writer},
 };
 use lucid_kernels::formats::Format;
+use std::path::Path;
 
 #[test]
 fn a_model_reads_as_its_header_says() {
@@ -57,4 +58,36 @@ fn version_1_is_refused_in_words() {
     let error = Gguf::open(&folder.join("models/stories260K/stories260K-gguf-v1.gguf")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     assert!(error.to_string().contains("GGUF version 1 is not supported; convert it"), "{error}");
+}
+
+/// A copy of the file at `path`, written key by key and tensor by tensor.
+fn copy(path: &Path, to: &Path) {
+    let file = Gguf::open(path).unwrap();
+    let mut draft = Draft::new();
+    draft.set_all(&file.metadata).unwrap();
+    file.tensors().for_each(|t| draft.tensor(t.name, t.shape, t.format.unwrap()).unwrap());
+    let mut writer = Writer::create(to, &draft).unwrap();
+    for t in file.tensors() {
+        // In pieces, as a quantiser would.
+        t.bytes.chunks(1000).for_each(|piece| writer.write(t.name, piece).unwrap());
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn a_copy_is_the_same_file() {
+    let Some(folder) = fixtures("a_copy_is_the_same_file") else { return };
+    let to = Path::new(env!("CARGO_TARGET_TMPDIR")).join("a_copy_is_the_same_file.gguf");
+    for format in ["F32", "F16", "BF16", "Q8_0", "Q5_1", "Q5_0", "Q4_1", "Q4_0"] {
+        let path = folder.join(format!("models/stories260K/stories260K-{format}.gguf"));
+        copy(&path, &to);
+        assert!(std::fs::read(&to).unwrap() == std::fs::read(&path).unwrap(), "{format}: the bytes differ");
+    }
+    for name in ["llama-spm", "gpt-2", "phi-3"] {
+        copy(&folder.join(format!("tokenizers/{name}.gguf")), &to);
+        let (file, copy) =
+            (Gguf::open(&folder.join(format!("tokenizers/{name}.gguf"))).unwrap(), Gguf::open(&to).unwrap());
+        assert!(file.metadata.iter().eq(copy.metadata.iter()), "{name}");
+    }
+    std::fs::remove_file(to).unwrap();
 }

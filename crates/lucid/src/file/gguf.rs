@@ -15,7 +15,7 @@
 //!
 //! A file is distrusted: a count is compared with the bytes that are left before anything is reserved for it, every sum
 //! and product is checked, and what [`Gguf::open`] returns has unique names and tensors that lie in the file, in order,
-//! without overlap. Arrays and strings stay where they lie ([`Array`]), so that opening allocates for the names alone.
+//! without overlap. Arrays and strings stay where they lie ([`Array`]), so that opening allocates two small tables and nothing else.
 //!
 //! Where readers differ, this one accepts holes between tensors and bytes after the last (see [`Part::unused`]), rank 0
 //! (one value), and tensor names up to the 64 bytes of the format's description; it refuses tensors out of order and
@@ -118,7 +118,7 @@ impl Gguf {
     /// Sorts the names, and refuses one that appears twice.
     fn index(&mut self) -> Result<()> {
         let tensors = &self.tensors;
-        self.by_name = sorted_by(tensors.len(), |i| &tensors[i].name).map_err(|[first, again]| {
+        self.by_name = sorted_by(tensors.len(), |i| tensors[i].name.as_bytes()).map_err(|[first, again]| {
             let [first, again] = [&tensors[first], &tensors[again]];
             let name = quoted(&again.name);
             let path = &self.parts[again.part].path;
@@ -173,7 +173,7 @@ impl fmt::Debug for Bytes {
 }
 
 /// The indices `0..n` in the order of their names, or the first two that share one.
-fn sorted_by<'n>(n: usize, name: impl Fn(usize) -> &'n str) -> std::result::Result<Vec<u32>, [usize; 2]> {
+fn sorted_by<'n>(n: usize, name: impl Fn(usize) -> &'n [u8]) -> std::result::Result<Vec<u32>, [usize; 2]> {
     let mut order: Vec<u32> = (0..n as u32).collect();
     order.sort_unstable_by_key(|&i| (name(i as usize), i));
     match order.windows(2).find(|w| name(w[0] as usize) == name(w[1] as usize)) {

@@ -21,10 +21,10 @@ pub struct Metadata {
     by_key: Vec<u32>,
 }
 
-/// One key and its value.
+/// One key and its value. The name stays in the file too: it may be 64 KiB long.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) key: Box<str>,
+    pub(super) key: Range<usize>,
     pub(super) value: Slot,
 }
 
@@ -39,8 +39,9 @@ pub(super) enum Slot {
 impl Metadata {
     /// The keys found in `bytes`, none of which may appear twice.
     pub(super) fn new(path: &Path, bytes: Arc<Bytes>, entries: Vec<Entry>) -> Result<Metadata> {
-        let by_key = sorted_by(entries.len(), |i| &entries[i].key).map_err(|[_, again]| {
-            structure(path, format_args!("metadata key {} appears twice", quoted(&entries[again].key)))
+        let by_key = sorted_by(entries.len(), |i| &bytes[entries[i].key.clone()]).map_err(|[_, again]| {
+            let key = quoted(text(&bytes, &entries[again].key));
+            structure(path, format_args!("metadata key {key} appears twice"))
         })?;
         Ok(Metadata { path: path.to_owned(), bytes, entries, by_key })
     }
@@ -57,20 +58,20 @@ impl Metadata {
 
     /// Keys and values in the order of the file.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Value<'_>)> {
-        self.entries.iter().map(|e| (&*e.key, self.value(e)))
+        self.entries.iter().map(|e| (text(&self.bytes, &e.key), self.value(e)))
     }
 
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<Value<'_>> {
-        let at = self.by_key.binary_search_by(|&i| (*self.entries[i as usize].key).cmp(key)).ok()?;
+        let name = |i: u32| &self.bytes[self.entries[i as usize].key.clone()];
+        let at = self.by_key.binary_search_by(|&i| name(i).cmp(key.as_bytes())).ok()?;
         Some(self.value(&self.entries[self.by_key[at] as usize]))
     }
 
     fn value(&self, entry: &Entry) -> Value<'_> {
         match &entry.value {
             Slot::Scalar(value) => *value,
-            // Checked when the file was opened; empty only if it was rewritten since.
-            Slot::String(range) => Value::String(std::str::from_utf8(&self.bytes[range.clone()]).unwrap_or_default()),
+            Slot::String(range) => Value::String(text(&self.bytes, range)),
             Slot::Array { element, len, bytes } => {
                 Value::Array(Array { element: *element, len: *len, bytes: &self.bytes[bytes.clone()] })
             }
@@ -155,4 +156,9 @@ impl Metadata {
         let array = self.array(key)?;
         read(array).ok_or_else(|| self.mismatch(key, Value::Array(array), expected))
     }
+}
+
+/// Text of the file. It was checked to be UTF-8 when the file was opened, and is empty only if that was rewritten since.
+fn text<'f>(bytes: &'f Bytes, range: &Range<usize>) -> &'f str {
+    std::str::from_utf8(&bytes[range.clone()]).unwrap_or_default()
 }

@@ -72,7 +72,7 @@ pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
     at.check_count(key_count, MOST_KEYS, SMALLEST_KEY, "metadata keys")?;
 
     let entries = (0..key_count).map(|i| at.entry(i)).collect::<Result<Vec<_>>>()?;
-    let alignment = alignment(path, &entries)?;
+    let alignment = alignment(path, bytes, &entries)?;
 
     let raw = (0..tensor_count).map(|i| at.tensor(i)).collect::<Result<Vec<_>>>()?;
     let data = at.at.next_multiple_of(alignment);
@@ -81,8 +81,10 @@ pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
 }
 
 /// The value of `general.alignment`, which the data section begins at a multiple of.
-fn alignment(path: &Path, entries: &[Entry]) -> Result<usize> {
-    let Some(entry) = entries.iter().find(|e| &*e.key == "general.alignment") else { return Ok(DEFAULT_ALIGNMENT) };
+fn alignment(path: &Path, bytes: &[u8], entries: &[Entry]) -> Result<usize> {
+    let Some(entry) = entries.iter().find(|e| &bytes[e.key.clone()] == b"general.alignment") else {
+        return Ok(DEFAULT_ALIGNMENT);
+    };
     match entry.value {
         Slot::Scalar(Value::U32(n)) if alignment_allowed(n) => Ok(n as usize),
         Slot::Scalar(v) => Err(structure(path, format_args!("general.alignment is {v}; {ALIGNMENT_RULE}"))),
@@ -303,7 +305,7 @@ impl<'f> Cursor<'f> {
         if let Some(fault) = key_fault(key) {
             return Err(self.fault(at, format_args!("the name of metadata key {i} {fault}")));
         }
-        let name = quoted(key);
+        let (name, key) = (quoted(key), self.at - key.len()..self.at);
         let ty = self.ty(format_args!("metadata key {name}"))?;
         let value = match ty {
             Type::String => {
@@ -313,7 +315,7 @@ impl<'f> Cursor<'f> {
             Type::Array => self.array(&name)?,
             scalar => self.scalar(&name, scalar)?,
         };
-        Ok(Entry { key: key.into(), value })
+        Ok(Entry { key, value })
     }
 
     fn ty(&mut self, what: fmt::Arguments<'_>) -> Result<Type> {
