@@ -38,7 +38,11 @@
 //! numbers wider than an f32). The decoders are checked against the gguf package and llama.cpp in `tests/formats.rs`.
 #![allow(non_camel_case_types)] // Q4_K and IQ4_XS are the names people know; Q4K and Iq4Xs would be ours alone.
 
+mod encode;
 mod grids;
+mod search;
+
+pub use encode::{Encode, Unencodable, encode_row};
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $name:literal, $module:ident;)*) => {
@@ -161,15 +165,6 @@ pub trait Block {
 
     /// Writes the values of one block: `bytes` is [`Self::BYTES`] long, `out` is [`Self::LEN`] long.
     fn decode(bytes: &[u8], out: &mut [f32]);
-}
-
-/// A block format that Lucid can also write.
-pub trait Encode: Block {
-    /// Encodes one row: `x` is a multiple of [`Block::LEN`], `out` holds exactly its blocks.
-    ///
-    /// `importance` weighs the squared error of each column (the mean square of the activation it meets, from an
-    /// importance matrix); it is as long as `x`. Values must be finite.
-    fn encode_row(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]);
 }
 
 impl Format {

@@ -17,9 +17,8 @@ impl Block for F16 {
 
 impl Encode for F16 {
     /// Rounds to nearest, ties to even.
-    fn encode_row(x: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {
-        for (v, b) in x.iter().zip(out.chunks_exact_mut(2)) {
-            b.copy_from_slice(&half::f16::from_f32(*v).to_le_bytes());
-        }
+    #[inline(always)]
+    fn encode(x: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
+        out.copy_from_slice(&half::f16::from_f32(x[0]).to_le_bytes());
     }
 }

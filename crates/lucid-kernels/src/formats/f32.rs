@@ -16,7 +16,10 @@ impl Block for F32 {
 }
 
 impl Encode for F32 {
-    fn encode_row(x: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {
+    const LARGEST: f32 = f32::MAX;
+
+    #[inline(always)]
+    fn encode(x: &[f32], _: Option<&[f32]>, out: &mut [u8]) {
         out.copy_from_slice(bytemuck::cast_slice(x));
     }
 }

@@ -10,7 +10,11 @@
 //!
 //! The layout is that of Q4_0. Weights crowd around zero, so the table spends its sixteen levels more densely there.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    q4_0::put_nibbles,
+    search::{Group, Table, array, as_f16, levels_of, put_f16},
+};
 
 /// The sixteen levels of IQ4_NL and IQ4_XS, ascending: about 10 apart near zero, 24 apart at the ends.
 pub(super) const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
@@ -30,4 +34,33 @@ impl Block for IQ4_NL {
             out[i + 16] = d * LEVELS[usize::from(b >> 4)] as f32;
         }
     }
+}
+
+/// Where the largest magnitude may come to lie. There are a thousand ways to cross the unequal steps, so many starts help.
+pub(super) const STARTS: [f32; 10] = [-127.0, -118.0, -134.0, -122.0, -130.0, -140.0, 113.0, 108.0, 120.0, 126.0];
+
+impl Encode for IQ4_NL {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (array(x), weights.map_or(&[1.0; 32], array));
+        let d = Group::new(x, w).best_scale(Table(LEVELS), &STARTS, 2, as_f16).scale;
+        put_f16(&mut out[..2], d);
+        put_nibbles(&mut out[2..], level_codes(levels_of(x, d, 0.0, Table(LEVELS))));
+    }
+}
+
+/// The codes of levels.
+#[inline(always)]
+pub(super) fn level_codes(levels: [f32; 32]) -> [u8; 32] {
+    /// The code of each level, at the level itself read as a byte.
+    const CODES: [u8; 256] = {
+        let mut codes = [0; 256];
+        let mut code = 0;
+        while code < LEVELS.len() {
+            codes[LEVELS[code] as u8 as usize] = code as u8;
+            code += 1;
+        }
+        codes
+    };
+    levels.map(|level| CODES[usize::from(level as i8 as u8)])
 }

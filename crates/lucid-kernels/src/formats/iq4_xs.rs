@@ -14,7 +14,13 @@
 //!      nibble nᵢ    byte 8 + 16·g + i % 16,  low for the first half of the group, high for the second
 //! ```
 
-use super::{Block, Format, f16_at, iq4_nl::LEVELS, u16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    iq4_nl::{LEVELS, STARTS, level_codes},
+    q4_0::put_nibbles,
+    search::{Steps, Table, levels_of, nested_scales, put_f16},
+    u16_at,
+};
 
 /// Eight groups of 32 four-bit choices from a table of levels, and a six-bit scale, offset by 32, for each.
 pub struct IQ4_XS;
@@ -37,5 +43,28 @@ impl Block for IQ4_XS {
                 x[i + 16] = scale * LEVELS[usize::from(b >> 4)] as f32;
             }
         }
+    }
+}
+
+const SCALES: Steps = Steps { low: -32.0, high: 31.0 };
+
+impl Encode for IQ4_XS {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks::<32>().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let tops = [-32.0, -31.0, -30.0, -29.0, 31.0, 30.0];
+        let found = nested_scales::<8, 32>(x, w, Table(LEVELS), &STARTS, SCALES, &tops, 3);
+
+        let (mut scales_high, mut scales_low) = (0, [0; 4]);
+        for (g, x) in x.iter().enumerate() {
+            let scale = (found.c[g] - SCALES.low) as u16;
+            scales_low[g / 2] |= (scale as u8 & 15) << (4 * (g % 2));
+            scales_high |= (scale >> 4) << (2 * g);
+            let levels = levels_of(x, found.d * found.c[g], 0.0, Table(LEVELS));
+            put_nibbles(&mut out[8 + 16 * g..], level_codes(levels));
+        }
+        put_f16(&mut out[..2], found.d);
+        out[2..4].copy_from_slice(&u16::to_le_bytes(scales_high));
+        out[4..8].copy_from_slice(&scales_low);
     }
 }

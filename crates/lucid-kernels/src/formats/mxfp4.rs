@@ -12,7 +12,11 @@
 //! integers, so the scale is half of the 2^(e − 127) that the standard writes. Two readings follow GGUF's definition and not
 //! the standard: e = 255 is a scale of 2^127 and no NaN, and the nibble 8 is 0 and not −0.
 
-use super::{Block, Format};
+use super::{
+    Block, Encode, Format,
+    q4_0::put_nibbles,
+    search::{Table, Group, array, levels_of},
+};
 
 /// Twice the value of each four-bit float: sign in the top bit, then two bits of exponent and one of mantissa.
 pub(super) const E2M1_TWICE: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
@@ -42,6 +46,50 @@ pub(super) fn half_scale(e: u8) -> f32 {
         _ => (u32::from(e) - 1) << 23,
     };
     f32::from_bits(bits)
+}
+
+/// The fifteen different numbers of [`E2M1_TWICE`], ascending.
+const LEVELS: Table<15> = Table([-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12]);
+
+impl Encode for MXFP4 {
+    /// Up to the largest float: 2^127 is a scale like another.
+    const LARGEST: f32 = f32::MAX;
+
+    /// The scale is a power of two, so two are in question: the largest magnitude comes to lie between 4 and 8, cut off at 6,
+    /// or between 2 and 4.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let w = weights.map_or(&[1.0; 32], array);
+        // The largest magnitude is 1.m · 2^(exponent − 127), or less when that is the smallest a scale can serve.
+        let exponent = ((Group::new(array(x), w).peak().abs().to_bits() >> 23) as u8).max(2);
+        // Brought to between 1 and 2, which is exact, so that no square of a value overflows or vanishes.
+        let x: [f32; 32] = std::array::from_fn(|i| x[i] * half_scale(255 - exponent));
+        let group = Group::new(&x, w);
+        let (fine, coarse) = (0.125, 0.25);
+        let (scale, e) = if group.error(coarse, LEVELS) < group.error(fine, LEVELS) {
+            (coarse, exponent - 1)
+        } else {
+            (fine, exponent - 2)
+        };
+        out[0] = e;
+        put_nibbles(&mut out[1..], level_codes(levels_of(&x, scale, 0.0, LEVELS)));
+    }
+}
+
+/// The nibbles of levels; zero is written without a sign.
+#[inline(always)]
+fn level_codes(levels: [f32; 32]) -> [u8; 32] {
+    /// The nibble of each level, at the level's low five bits.
+    const CODES: [u8; 32] = {
+        let mut codes = [0; 32];
+        let mut code = E2M1_TWICE.len();
+        while code > 0 {
+            code -= 1;
+            codes[(E2M1_TWICE[code] & 31) as usize] = code as u8;
+        }
+        codes
+    };
+    levels.map(|level| CODES[(level as i8 & 31) as usize])
 }
 
 #[cfg(test)]

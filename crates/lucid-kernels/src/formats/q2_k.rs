@@ -15,7 +15,10 @@
 //! Read by shift, then: the lowest two bits of 32 neighbouring bytes are values 0 to 31, the next two are values 32 to
 //! 63, and after four such runs the next 32 bytes begin.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Steps, codes, nested_lines, put_f16, starts},
+};
 
 /// Sixteen groups of 16 two-bit steps, a scale and a minimum of four bits for each.
 pub struct Q2_K;
@@ -37,5 +40,27 @@ impl Block for Q2_K {
                 *x = scale * ((q >> shift) & 3) as f32 - min;
             }
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: 0.0, high: 3.0 };
+
+impl Encode for Q2_K {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let found = nested_lines::<16, 16>(x, w, LEVELS, &starts(LEVELS), Steps { low: 0.0, high: 15.0 }, &[15.0]);
+
+        out.fill(0);
+        for (g, x) in x.iter().enumerate() {
+            let (c, k) = (found.c[g], found.k[g]);
+            out[g] = c as u8 | (k as u8) << 4;
+            let (place, shift) = (16 + 32 * (g / 8) + 16 * (g % 2), 2 * (g / 2 % 4));
+            for (b, q) in out[place..].iter_mut().zip(codes(x, found.d * c, -(found.m * k), LEVELS)) {
+                *b |= q << shift;
+            }
+        }
+        put_f16(&mut out[80..82], found.d);
+        put_f16(&mut out[82..84], found.m);
     }
 }

@@ -15,7 +15,10 @@
 //!                   high two:  byte 104 + g % 4,  bits 2·(g / 4) and the next
 //! ```
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Steps, codes, nested_scales, put_f16},
+};
 
 /// Sixteen groups of 16 three-bit steps, offset by 4, and a six-bit scale, offset by 32, for each.
 pub struct Q3_K;
@@ -40,5 +43,30 @@ impl Block for Q3_K {
                 *x = scale * (code as i32 - 4) as f32;
             }
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: -4.0, high: 3.0 };
+const SCALES: Steps = Steps { low: -32.0, high: 31.0 };
+
+impl Encode for Q3_K {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let (starts, tops) = ([-4.0, -4.5, -3.5, -5.0, 3.0, 3.5], [-32.0, -31.0, -30.0, -29.0, 31.0, 30.0]);
+        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, &tops, 2);
+
+        out.fill(0);
+        for (g, x) in x.iter().enumerate() {
+            let scale = (found.c[g] - SCALES.low) as u8;
+            out[96 + g % 8] |= (scale & 15) << (4 * (g / 8));
+            out[104 + g % 4] |= (scale >> 4) << (2 * (g / 4));
+            let (half, run) = (16 * (g % 2), g / 2);
+            for (i, q) in codes(x, found.d * found.c[g], 0.0, LEVELS).into_iter().enumerate() {
+                out[half + i] |= (q >> 2) << run;
+                out[32 + 32 * (g / 8) + half + i] |= (q & 3) << (2 * (run % 4));
+            }
+        }
+        put_f16(&mut out[108..110], found.d);
     }
 }

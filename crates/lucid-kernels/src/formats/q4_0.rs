@@ -11,7 +11,10 @@
 //! The low nibbles are the first half of the block, the high nibbles the second, so that one mask and one shift unpack
 //! sixteen neighbours at a time.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Group, Steps, array, as_f16, codes, put_f16},
+};
 
 /// 32 four-bit steps, offset by 8, and an f16 scale.
 pub struct Q4_0;
@@ -27,5 +30,32 @@ impl Block for Q4_0 {
             out[i] = d * ((b & 15) as i32 - 8) as f32;
             out[i + 16] = d * ((b >> 4) as i32 - 8) as f32;
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: -8.0, high: 7.0 };
+
+impl Encode for Q4_0 {
+    /// The largest magnitude usually lies best near −8, the end that is longer by one. With weights, what matters may be
+    /// smaller than the largest, and more starts are worth their time.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let x = array(x);
+        let d = match weights {
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-8.0, -8.7], 0, as_f16).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_f16).scale,
+        };
+        put_f16(&mut out[..2], d);
+        put_nibbles(&mut out[2..], codes(x, d, 0.0, LEVELS));
+    }
+}
+
+const STARTS: [f32; 9] = [-8.0, -8.6, -7.4, -9.2, 7.0, 7.5, 6.5, 8.0, 5.0];
+
+/// Sixteen bytes of two codes each: the first half of the codes low, the second high.
+#[inline(always)]
+pub(super) fn put_nibbles(bytes: &mut [u8], codes: [u8; 32]) {
+    for (i, b) in bytes[..16].iter_mut().enumerate() {
+        *b = codes[i] & 15 | codes[i + 16] << 4;
     }
 }

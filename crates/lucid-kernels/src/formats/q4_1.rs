@@ -10,7 +10,11 @@
 //!
 //! The minimum spends sixteen bits so that a block whose values all lie on one side of zero wastes no steps.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    q4_0::put_nibbles,
+    search::{Group, Steps, array, as_f16, codes, put_f16, starts},
+};
 
 /// 32 four-bit steps above an f16 minimum, with an f16 scale.
 pub struct Q4_1;
@@ -26,5 +30,23 @@ impl Block for Q4_1 {
             out[i] = d * (b & 15) as f32 + m;
             out[i + 16] = d * (b >> 4) as f32 + m;
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: 0.0, high: 15.0 };
+
+impl Encode for Q4_1 {
+    /// The range is spread over all the steps. With weights, what matters may fill less than the range, and more starts are
+    /// worth their time.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let x = array(x);
+        let line = match weights {
+            None => Group::new(x, &[1.0; 32]).best_line(LEVELS, &[(0.0, 15.0)], 0, as_f16, as_f16),
+            Some(w) => Group::new(x, array(w)).best_line(LEVELS, &starts(LEVELS), 2, as_f16, as_f16),
+        };
+        put_f16(&mut out[..2], line.scale);
+        put_f16(&mut out[2..4], line.offset);
+        put_nibbles(&mut out[4..], codes(x, line.scale, line.offset, LEVELS));
     }
 }

@@ -23,7 +23,10 @@
 //!      12 + k   min₄₊ₖ   bits 3 … 0  scale₄₊ₖ bits 3 … 0
 //! ```
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Steps, codes, nested_lines, put_f16, starts},
+};
 
 /// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
 pub struct Q4_K;
@@ -53,5 +56,40 @@ pub(super) fn scale_and_min(scales: &[u8], g: usize) -> (u8, u8) {
     } else {
         let (scale_high, min_high, low) = (scales[g - 4] >> 6, scales[g] >> 6, scales[4 + g]);
         (low & 15 | scale_high << 4, low >> 4 | min_high << 4)
+    }
+}
+
+const LEVELS: Steps = Steps { low: 0.0, high: 15.0 };
+/// The range of a scale and a minimum, here and in Q5_K.
+pub(super) const SCALES: Steps = Steps { low: 0.0, high: 63.0 };
+/// Where the largest of a block's scales, or minima, may come to lie, here and in Q5_K.
+pub(super) const TOPS: [f32; 5] = [63.0, 62.0, 61.0, 60.0, 63.5];
+
+impl Encode for Q4_K {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let found = nested_lines::<8, 32>(x, w, LEVELS, &starts(LEVELS), SCALES, &TOPS);
+
+        put_f16(&mut out[..2], found.d);
+        put_f16(&mut out[2..4], found.m);
+        put_scales_and_mins(&mut out[4..16], &found.c, &found.k);
+        out[16..].fill(0);
+        for (g, x) in x.iter().enumerate() {
+            let q = codes(x, found.d * found.c[g], -(found.m * found.k[g]), LEVELS);
+            for (b, q) in out[16 + 32 * (g / 2)..].iter_mut().zip(q) {
+                *b |= q << (4 * (g % 2));
+            }
+        }
+    }
+}
+
+/// Writes eight scales and eight minima of six bits as drawn above.
+pub(super) fn put_scales_and_mins(bytes: &mut [u8], scales: &[f32; 8], mins: &[f32; 8]) {
+    for k in 0..4 {
+        let [scale, min, scale_4, min_4] = [scales[k], mins[k], scales[4 + k], mins[4 + k]].map(|v| v as u8);
+        bytes[k] = scale | (scale_4 >> 4) << 6;
+        bytes[4 + k] = min | (min_4 >> 4) << 6;
+        bytes[8 + k] = scale_4 & 15 | min_4 << 4;
     }
 }

@@ -11,7 +11,12 @@
 //!
 //! The nibbles lie as in Q4_0; the fifth bits of all 32 values form one little-endian word.
 
-use super::{Block, Format, f16_at, u32_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    q4_0::put_nibbles,
+    search::{Group, Steps, array, as_f16, codes, put_f16},
+    u32_at,
+};
 
 /// 32 five-bit steps, offset by 16, and an f16 scale.
 pub struct Q5_0;
@@ -30,4 +35,30 @@ impl Block for Q5_0 {
             out[i + 16] = d * ((u32::from(b >> 4) | fifth(i + 16)) as i32 - 16) as f32;
         }
     }
+}
+
+const LEVELS: Steps = Steps { low: -16.0, high: 15.0 };
+
+impl Encode for Q5_0 {
+    /// As for Q4_0.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let x = array(x);
+        let d = match weights {
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-16.0, -16.6], 0, as_f16).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_f16).scale,
+        };
+        put_f16(&mut out[..2], d);
+        put_fives(&mut out[2..], codes(x, d, 0.0, LEVELS));
+    }
+}
+
+const STARTS: [f32; 8] = [-16.0, -16.6, -15.4, -17.2, 15.0, 15.5, 14.5, 16.0];
+
+/// Four bytes of fifth bits, then sixteen of nibbles.
+#[inline(always)]
+pub(super) fn put_fives(bytes: &mut [u8], codes: [u8; 32]) {
+    let high = codes.iter().enumerate().fold(0u32, |high, (i, &q)| high | u32::from(q >> 4) << i);
+    bytes[..4].copy_from_slice(&high.to_le_bytes());
+    put_nibbles(&mut bytes[4..], codes);
 }

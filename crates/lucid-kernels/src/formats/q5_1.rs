@@ -9,7 +9,12 @@
 //!      xᵢ = d · qᵢ + m                                   24 bytes for 32 values, 6 bits each
 //! ```
 
-use super::{Block, Format, f16_at, u32_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    q5_0::put_fives,
+    search::{Group, Steps, array, as_f16, codes, put_f16, starts},
+    u32_at,
+};
 
 /// 32 five-bit steps above an f16 minimum, with an f16 scale.
 pub struct Q5_1;
@@ -27,5 +32,22 @@ impl Block for Q5_1 {
             out[i] = d * (u32::from(b & 15) | fifth(i)) as f32 + m;
             out[i + 16] = d * (u32::from(b >> 4) | fifth(i + 16)) as f32 + m;
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: 0.0, high: 31.0 };
+
+impl Encode for Q5_1 {
+    /// As for Q4_1.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let x = array(x);
+        let line = match weights {
+            None => Group::new(x, &[1.0; 32]).best_line(LEVELS, &[(0.0, 31.0)], 0, as_f16, as_f16),
+            Some(w) => Group::new(x, array(w)).best_line(LEVELS, &starts(LEVELS), 2, as_f16, as_f16),
+        };
+        put_f16(&mut out[..2], line.scale);
+        put_f16(&mut out[2..4], line.offset);
+        put_fives(&mut out[4..], codes(x, line.scale, line.offset, LEVELS));
     }
 }

@@ -15,7 +15,11 @@
 //!
 //! Scales and minima are packed as in Q4_K.
 
-use super::{Block, Format, f16_at, q4_k::scale_and_min};
+use super::{
+    Block, Encode, Format, f16_at,
+    q4_k::{SCALES, TOPS, put_scales_and_mins, scale_and_min},
+    search::{Steps, codes, nested_lines, put_f16, starts},
+};
 
 /// Eight groups of 32 five-bit steps, a scale and a minimum of six bits for each.
 pub struct Q5_K;
@@ -34,6 +38,28 @@ impl Block for Q5_K {
             for ((x, q), h) in x.iter_mut().zip(&codes[32 * (g / 2)..]).zip(fifths) {
                 let code = (q >> (4 * (g % 2))) & 15 | ((h >> g) & 1) << 4;
                 *x = scale * code as f32 - min;
+            }
+        }
+    }
+}
+
+const LEVELS: Steps = Steps { low: 0.0, high: 31.0 };
+
+impl Encode for Q5_K {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let found = nested_lines::<8, 32>(x, w, LEVELS, &starts(LEVELS), SCALES, &TOPS);
+
+        put_f16(&mut out[..2], found.d);
+        put_f16(&mut out[2..4], found.m);
+        put_scales_and_mins(&mut out[4..16], &found.c, &found.k);
+        out[16..].fill(0);
+        for (g, x) in x.iter().enumerate() {
+            let q = codes(x, found.d * found.c[g], -(found.m * found.k[g]), LEVELS);
+            for (i, q) in q.into_iter().enumerate() {
+                out[16 + i] |= (q >> 4) << g;
+                out[48 + 32 * (g / 2) + i] |= (q & 15) << (4 * (g % 2));
             }
         }
     }

@@ -14,7 +14,10 @@
 //!                   high two: byte 128 + 32·h + p,  bits 2·r and the next
 //! ```
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Steps, codes, nested_scales, put_f16},
+};
 
 /// Sixteen groups of 16 six-bit steps, offset by 32, and a signed byte as the scale of each.
 pub struct Q6_K;
@@ -36,5 +39,28 @@ impl Block for Q6_K {
                 *x = scale * (code as i32 - 32) as f32;
             }
         }
+    }
+}
+
+const LEVELS: Steps = Steps { low: -32.0, high: 31.0 };
+const SCALES: Steps = Steps { low: -128.0, high: 127.0 };
+
+impl Encode for Q6_K {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
+        let (starts, tops) = ([-32.0, -32.5, -31.5, -33.0, 31.0, 31.5], [-128.0, -127.0, -126.0, -125.0]);
+        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, &tops, 3);
+
+        out.fill(0);
+        for (g, x) in x.iter().enumerate() {
+            out[192 + g] = found.c[g] as i8 as u8;
+            let (half, run, place) = (g / 8, g / 2 % 4, 16 * (g % 2));
+            for (i, q) in codes(x, found.d * found.c[g], 0.0, LEVELS).into_iter().enumerate() {
+                out[64 * half + 32 * (run % 2) + place + i] |= (q & 15) << (4 * (run / 2));
+                out[128 + 32 * half + place + i] |= (q >> 4) << (2 * run);
+            }
+        }
+        put_f16(&mut out[208..210], found.d);
     }
 }

@@ -8,7 +8,10 @@
 //!      xᵢ = d · qᵢ                           34 bytes for 32 values, 8.5 bits each
 //! ```
 
-use super::{Block, Encode, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Group, Steps, array, as_f16, codes, put_f16},
+};
 
 /// 32 signed bytes and an f16 scale.
 pub struct Q8_0;
@@ -25,18 +28,21 @@ impl Block for Q8_0 {
         }
     }
 }
+/// Symmetric: −128 is left out, because dot products want the absolute value of one side and it has none in eight bits.
+const LEVELS: Steps = Steps { low: -127.0, high: 127.0 };
 
 impl Encode for Q8_0 {
-    /// The step is the largest magnitude over 127; nothing is gained by searching further at eight bits.
-    fn encode_row(x: &[f32], _importance: Option<&[f32]>, out: &mut [u8]) {
-        for (x, block) in x.chunks_exact(Self::LEN).zip(out.chunks_exact_mut(Self::BYTES)) {
-            let largest = x.iter().fold(0f32, |m, v| m.max(v.abs()));
-            let d = largest / 127.0;
-            let inverse = if d > 0.0 { 1.0 / d } else { 0.0 };
-            block[..2].copy_from_slice(&half::f16::from_f32(d).to_le_bytes());
-            for (q, v) in block[2..].iter_mut().zip(x) {
-                *q = (v * inverse).round() as i8 as u8;
-            }
+    /// At eight bits there is little to search: the largest magnitude becomes 127, and one fit follows.
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let x = array(x);
+        let d = match weights {
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[127.0], 0, as_f16).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &[127.0], 0, as_f16).scale,
+        };
+        put_f16(&mut out[..2], d);
+        for (b, q) in out[2..].iter_mut().zip(codes::<32>(x, d, 0.0, LEVELS)) {
+            *b = q.wrapping_sub(127);
         }
     }
 }

@@ -17,7 +17,10 @@
 //! that number v but the fraction v / 243 in units of 1/256, rounded up. Multiplying the fraction by 3 carries its first
 //! digit above the point; multiplying by 3ⁿ first and keeping only what is below the point brings digit n to the front.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::{Group, Steps, array, as_f16, codes, put_f16},
+};
 
 /// 256 ternary digits, five to the byte, and an f16 scale.
 pub struct TQ1_0;
@@ -45,4 +48,34 @@ impl Block for TQ1_0 {
             }
         }
     }
+}
+
+impl Encode for TQ1_0 {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (d, t) = ternary(x, weights);
+        let mut rest = &t[..];
+        for (first, n, digits) in RUNS {
+            let (run, after) = rest.split_at(n * digits as usize);
+            for k in 0..n {
+                // The digits as a number in base 3, filled up to five with zeros, then as a fraction of 243.
+                let v = (0..5).fold(0, |v, digit| 3 * v + run.get(n * digit + k).map_or(0, |&t| u32::from(t)));
+                out[first + k] = (v * 256).div_ceil(243) as u8;
+            }
+            rest = after;
+        }
+        put_f16(&mut out[52..], d);
+    }
+}
+
+/// The scale and the codes 0, 1, 2 of a ternary block, here and in TQ2_0.
+///
+/// Weights that were trained to be ternary come back exactly, whatever the start: their only magnitude is the scale.
+/// Others lose least when the scale lies well below the largest magnitude.
+#[inline(always)]
+pub(super) fn ternary(x: &[f32], weights: Option<&[f32]>) -> (f32, [u8; 256]) {
+    const LEVELS: Steps = Steps { low: -1.0, high: 1.0 };
+    let (x, w) = (array(x), weights.map_or(&[1.0; 256], array));
+    let d = Group::new(x, w).best_scale(LEVELS, &[1.0, 1.5, 2.0, 2.7], 2, as_f16).scale;
+    (d, codes(x, d, 0.0, LEVELS))
 }

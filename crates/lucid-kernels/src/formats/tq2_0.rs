@@ -12,7 +12,7 @@
 //!
 //! Code 3, which no encoder writes, reads as 2·d.
 
-use super::{Block, Format, f16_at};
+use super::{Block, Encode, Format, f16_at, search::put_f16, tq1_0::ternary};
 
 /// 256 ternary digits of two bits and an f16 scale.
 pub struct TQ2_0;
@@ -29,5 +29,18 @@ impl Block for TQ2_0 {
                 *x = d * (((q >> (2 * (run % 4))) & 3) as i32 - 1) as f32;
             }
         }
+    }
+}
+
+impl Encode for TQ2_0 {
+    #[inline(always)]
+    fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
+        let (d, q) = ternary(x, weights);
+        for (out, q) in out.chunks_exact_mut(32).zip(q.as_chunks::<128>().0) {
+            for (i, b) in out.iter_mut().enumerate() {
+                *b = q[i] | q[i + 32] << 2 | q[i + 64] << 4 | q[i + 96] << 6;
+            }
+        }
+        put_f16(&mut out[64..], d);
     }
 }
