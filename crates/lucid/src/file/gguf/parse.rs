@@ -30,6 +30,9 @@ const MAX_RANK: usize = 4;
 /// hostile file stay small.
 pub(super) const MOST_KEYS: u64 = 1 << 16;
 pub(super) const MOST_TENSORS: u64 = 1 << 17;
+/// The most bytes of strings and bools, which are looked at one by one: several times the largest vocabulary with its merges,
+/// and little enough that refusing a hostile file touches little memory.
+const MOST_TEXT: usize = 40 << 20;
 /// A name of one letter, a type, and one byte.
 const SMALLEST_KEY: u64 = 8 + 1 + 4 + 1;
 /// A name of one letter, a rank of 0, a type, and an offset.
@@ -64,7 +67,7 @@ impl Tensor {
 
 /// Reads the header of the file `bytes`, and checks that the data it promises is there.
 pub(super) fn header(path: &Path, bytes: &[u8]) -> Result<Header> {
-    let mut at = Cursor { path, bytes, at: 0 };
+    let mut at = Cursor { path, bytes, at: 0, text: 0 };
     let version = at.version()?;
     let tensor_count = at.u64(format_args!("the tensor count"))?;
     let key_count = at.u64(format_args!("the key count"))?;
@@ -197,6 +200,8 @@ struct Cursor<'f> {
     path: &'f Path,
     bytes: &'f [u8],
     at: usize,
+    /// Bytes of strings and bools so far.
+    text: usize,
 }
 
 impl<'f> Cursor<'f> {
@@ -235,9 +240,24 @@ impl<'f> Cursor<'f> {
         let len = self.u64(what)?;
         let left = self.rest().len();
         match usize::try_from(len).ok().filter(|&n| n <= left) {
-            Some(len) => self.take(len, what),
+            Some(len) => {
+                self.count_text(len, what)?;
+                self.take(len, what)
+            }
             None => Err(self.fault(at, format_args!("{what} is {len} bytes long, but only {left} are left"))),
         }
+    }
+
+    /// Counts bytes that are about to be looked at.
+    fn count_text(&mut self, len: usize, what: fmt::Arguments<'_>) -> Result<()> {
+        self.text = self.text.saturating_add(len);
+        if self.text > MOST_TEXT {
+            let at = self.at;
+            return Err(
+                self.fault(at, format_args!("with {what} the metadata holds more than {} MB of text", MOST_TEXT >> 20))
+            );
+        }
+        Ok(())
     }
 
     /// The same, and valid UTF-8.
@@ -353,19 +373,25 @@ impl<'f> Cursor<'f> {
         let start = self.at;
         match element {
             Type::String => {
+                self.count_text(8 * len, what)?;
                 let mut rest = self.rest();
                 for i in 0..len {
-                    if next_string(&mut rest).is_none() {
-                        let at = self.bytes.len() - rest.len();
-                        return Err(
-                            self.fault(at, format_args!("string {i} of {what} reaches past the end of the file"))
-                        );
+                    match next_string(&mut rest) {
+                        Some(string) => self.count_text(string.len(), what)?,
+                        None => {
+                            let at = self.bytes.len() - rest.len();
+                            let what = format_args!("string {i} of {what} reaches past the end of the file");
+                            return Err(self.fault(at, what));
+                        }
                     }
                 }
                 self.at = self.bytes.len() - rest.len();
             }
             _ => {
                 let bytes = self.take(len * size, what)?;
+                if element == Type::Bool {
+                    self.count_text(len, what)?;
+                }
                 if element == Type::Bool
                     && let Some(i) = bytes.iter().position(|&b| b > 1)
                 {

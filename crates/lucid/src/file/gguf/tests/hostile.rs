@@ -259,3 +259,15 @@ fn paths_that_are_no_files() {
     }
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn more_text_than_any_vocabulary_has() {
+    let text = |n: usize| Bytes::header(0, 1).array("a.b", Type::String, n as u64).bytes(&vec![0; 8 * n]);
+    // the key's own name is text too
+    assert!(text((40 << 20) / 8 - 1).read().is_ok());
+    let long = Bytes::header(0, 1).key("a.b", Type::String).u64(50 << 20).bytes(&vec![b' '; 50 << 20]);
+    check(vec![
+        ("empty strings", text((40 << 20) / 8), Structure, &["\"a.b\"", "more than 40 MB of text"]),
+        ("one string", long, Structure, &["\"a.b\"", "more than 40 MB of text"]),
+    ]);
+}
