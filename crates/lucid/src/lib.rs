@@ -8,6 +8,7 @@
 //! 4. [`ops`]: the same operations with named shapes, as a model calls them.
 //! 5. [`rope`]: how positions enter. [`kv`]: the cache of a sequence. [`probe`]: named intermediates, compared.
 //! 6. [`models`]: the architectures. [`models::llama`] is inference, read top to bottom.
+//! 7. [`sample`]: from logits to the next token.
 #![forbid(unsafe_code)]
 
 pub mod backend;
@@ -18,6 +19,7 @@ pub mod models;
 pub mod ops;
 pub mod probe;
 pub mod rope;
+pub mod sample;
 pub mod tensor;
 
 pub use error::{Error, ErrorKind, Result};
