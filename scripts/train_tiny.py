@@ -32,7 +32,7 @@ import chats
 import stories
 
 NAME = "Lucid tiny storyteller"
-VOCAB, DIM, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, CTX = 2048, 256, 5, 4, 2, 64, 512, 512
+VOCAB, DIM, LAYERS, HEADS, KV_HEADS, HEAD_DIM, FFN, CTX = 2048, 256, 4, 4, 2, 64, 512, 512
 EPS, THETA = 1e-5, 10000.0
 BOS, EOS, START, END = range(4)
 SPECIAL = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
@@ -44,8 +44,9 @@ CONFIG = {
     "num_attention_heads": HEADS, "num_key_value_heads": KV_HEADS, "head_dim": HEAD_DIM, "max_position_embeddings": CTX,
     "rms_norm_eps": EPS, "rope_theta": THETA, "tie_word_embeddings": True, "bos_token_id": BOS, "eos_token_id": [EOS, END],
 }
-LEARNING_RATE, WARMUP, DECAY = 3e-3, 100, 0.1
-TOKENS_PER_STEP = 4096
+LEARNING_RATE, WARMUP, DECAY = 2e-3, 100, 0.1
+TOKENS_PER_STEP = 1024  # little, for many steps: the text has patterns to learn rather than noise to average
+LONGEST_STEP = 30.0  # seconds: more than that is a process paused or a machine asleep, and not charged to --minutes
 UNSCORED = -100  # F.cross_entropy skips this target
 
 
@@ -196,7 +197,7 @@ def train(args) -> None:
     decayed = [p for p in model.parameters() if p.dim() == 2]
     rest = [p for p in model.parameters() if p.dim() != 2]
     opt = torch.optim.AdamW([{"params": decayed, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}],
-                            betas=(0.9, 0.97), lr=LEARNING_RATE)
+                            betas=(0.9, 0.98), lr=LEARNING_RATE)
     path, step, spent = args.folder / "checkpoint.pt", 0, 0.0
     if path.exists():
         state = torch.load(path, weights_only=True)
@@ -205,10 +206,10 @@ def train(args) -> None:
         step, spent = state["step"], state["spent"]
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters, from step {step}", flush=True)
     held_out = validation(tok)
-    began = last = time.time() - spent
-    last_save, losses = time.time(), []
+    last = last_save = time.time()
+    losses: list[float] = []
     while True:
-        spent = time.time() - began
+        began = time.time()
         done = max(spent / (60 * args.minutes), step / args.steps if args.steps else 0)
         if done >= 1:
             break
@@ -225,14 +226,15 @@ def train(args) -> None:
         opt.step()
         step += 1
         losses.append(loss.item())
+        spent += min(time.time() - began, LONGEST_STEP)
         if step % 25 == 0:
             now = time.time()
             print(f"step {step:5}  {spent / 60:5.1f} min  loss {sum(losses) / len(losses):.4f}  lr {rate:.2e}  "
-                  f"{(now - last) / len(losses) if step > 25 else 0:.2f} s/step", flush=True)
+                  f"{(now - last) / len(losses):.2f} s/step  {time.process_time() / 60:.1f} min of processor", flush=True)
             losses, last = [], now
         if time.time() - last_save > 60 * args.save_every:
             print(f"step {step:5}  validation {evaluate(model, held_out)}", flush=True)
-            save(path, model, opt, step, time.time() - began)
+            save(path, model, opt, step, spent)
             last_save = time.time()
     save(path, model, opt, step, spent)
     print(f"step {step:5}  {spent / 60:5.1f} min  validation {evaluate(model, held_out)}", flush=True)
