@@ -16,7 +16,8 @@ from stories import ANIMALS, Story, an, choose
 SYSTEM = ("You are Lucid, a friendly storyteller.", "You are a helpful assistant.", "You are Lucid, a small model that tells stories.",
           "You tell stories to children.", "Be kind and short.")
 ASK = ("[Tell me|Please tell me|Can you tell me|Write|Please write|I want|I would like|Could you tell me] a [|short |little |nice |]story")
-BARE = (ASK + "[.|, please.|]", "[A story, please.|Story!|Tell me something.|Tell me a bedtime story.|Do you know a story?|Once more, a story!]")
+BARE = (ASK + "[.|, please.|]", "[A story, please.|Story!|Tell me something.|Do you know a story?|Once more, a story!]")
+BEDTIME = "[Tell me a bedtime story|Please tell me a bedtime story|A bedtime story, please|Can you tell me a bedtime story][.|!|]"
 ANOTHER = "[Another one|One more|Another one, please|Another story, please|Tell me another one|One more, please|Again|More][.|!|]"
 SHORTER = "[Make it shorter|Shorter, please|Can you make it shorter?|Tell it in two sentences|What happens in the story?|Say it in short|Sum it up]"
 PRAISE = "[I liked it|That was nice|What a nice story|I love it|Great|That was a good story|Nice][.|!|]"
@@ -136,7 +137,8 @@ def conversation(rng: random.Random) -> list[dict[str, str]]:
         turns.append(tuple(choose(rng, t) for t in SELF[0]))
     if rng.random() < 0.6:
         story = Story(rng, kind=rng.choice((None, None, rng.choice(ANIMALS), rng.choice(("girl", "boy")))))
-        turns.append((request(rng, story) if rng.random() < 0.75 else choose(rng, rng.choice(BARE)), story.text))
+        ask = request(rng, story) if rng.random() < 0.75 else choose(rng, BEDTIME if story.plot == "bedtime" else rng.choice(BARE))
+        turns.append((ask.replace(", please.", ".") if ask.startswith("Please") else ask, story.text))
         follow = rng.random()
         if follow < 0.45:
             turns += rng.sample(after_story(rng, story), rng.choice((1, 1, 2)))
