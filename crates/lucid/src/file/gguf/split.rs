@@ -101,6 +101,12 @@ fn suffix(no: u64, count: u64) -> String {
     format!("-{:05}-of-{count:05}.gguf", no + 1)
 }
 
+/// The file of part `no` of a model whose whole would be called `path`.
+pub(super) fn numbered(path: &Path, no: u64, count: u64) -> PathBuf {
+    let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
+    path.with_file_name(format!("{}{}", name.strip_suffix(".gguf").unwrap_or(&name), suffix(no, count)))
+}
+
 /// The file of part `no`, beside the part at `path`; all suffixes of one count are equally long.
 fn sibling(path: &Path, no: u64, count: u64) -> PathBuf {
     let suffix = suffix(no, count);

@@ -1,9 +1,9 @@
-//! Writing GGUF version 3: the header from a [`Draft`], then the tensors' bytes as they come.
+//! Writing GGUF version 3, in one file or several: the header from a [`Draft`], then the tensors' bytes as they come.
 
 use super::{
     Array, Metadata, Type, Value,
     parse::{self, DEFAULT_ALIGNMENT, MOST_KEYS, MOST_TENSORS},
-    quoted,
+    quoted, split,
 };
 use crate::{Error, ErrorKind, Result, file::partial::Partial};
 use lucid_kernels::formats::Format;
@@ -26,6 +26,8 @@ pub struct Draft {
     alignment: Option<usize>,
     tensors: Vec<Planned>,
     names: HashSet<String>,
+    /// The most bytes of tensors in one file, if there may be several.
+    part_bytes: Option<usize>,
 }
 
 /// A tensor to be written.
@@ -120,6 +122,45 @@ impl Draft {
         Ok(())
     }
 
+    /// Spreads the tensors over several files, `NAME-00001-of-00003.gguf` and so on, of at most this many bytes of tensors
+    /// each, or one tensor where that is larger. If one file does, it keeps its plain name.
+    pub fn split(&mut self, part_bytes: usize) {
+        self.part_bytes = Some(part_bytes);
+    }
+
+    /// What each file will hold: all the metadata in the first, and in all of them which part they are of how many.
+    fn parts(&self) -> Result<Vec<Draft>> {
+        let most = self.part_bytes.unwrap_or(usize::MAX);
+        let mut groups: Vec<&[Planned]> = Vec::new();
+        let (mut from, mut bytes) = (0, 0usize);
+        for (i, t) in self.tensors.iter().enumerate() {
+            if i > from && bytes.saturating_add(t.bytes) > most {
+                groups.push(&self.tensors[from..i]);
+                (from, bytes) = (i, 0);
+            }
+            bytes = bytes.saturating_add(t.bytes);
+        }
+        groups.push(&self.tensors[from..]);
+        if groups.len() == 1 {
+            return Ok(vec![self.clone()]);
+        }
+        let Ok(count) = u16::try_from(groups.len()) else {
+            return Err(refused(format_args!("{} parts are too many; allow more bytes in each", groups.len())));
+        };
+        let part = |(no, tensors): (u16, &[Planned])| {
+            let mut part = if no == 0 { self.clone() } else { Draft::new() };
+            if let (Some(alignment), true) = (self.alignment, no > 0) {
+                part.set("general.alignment", Value::U32(alignment as u32))?;
+            }
+            part.set("split.no", Value::U16(no))?;
+            part.set("split.count", Value::U16(count))?;
+            part.set("split.tensors.count", Value::I32(self.tensors.len() as i32))?; // at most MOST_TENSORS
+            part.tensors = tensors.to_vec();
+            Ok(part)
+        };
+        (0..count).zip(groups).map(part).collect()
+    }
+
     fn alignment(&self) -> usize {
         self.alignment.unwrap_or(DEFAULT_ALIGNMENT)
     }
@@ -158,7 +199,8 @@ impl Draft {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    out: Partial,
+    /// The files, and up to which tensor each goes.
+    outs: Vec<(Partial, usize)>,
     tensors: Vec<(String, usize)>,
     alignment: usize,
     /// The tensor being written, and how many of its bytes are.
@@ -167,14 +209,25 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins the file `path` with the header of `draft`. An existing file is replaced when this one is finished.
+    /// Begins the file `path`, or its parts, with the header of `draft`. Existing files are replaced when these are
+    /// finished.
     pub fn create(path: &Path, draft: &Draft) -> Result<Writer> {
-        let header = draft.header()?;
-        let mut out = Partial::create(path)?;
-        out.write(&header)?;
+        let parts = draft.parts()?;
+        let (mut outs, mut end) = (Vec::new(), 0);
+        for (no, part) in parts.iter().enumerate() {
+            let name = match parts.len() {
+                1 => path.to_owned(),
+                count => split::numbered(path, no as u64, count as u64),
+            };
+            let header = part.header()?;
+            let mut out = Partial::create(&name)?;
+            out.write(&header)?;
+            end += part.tensors.len();
+            outs.push((out, end));
+        }
         Ok(Writer {
             path: path.to_owned(),
-            out,
+            outs,
             tensors: draft.tensors.iter().map(|t| (t.name.clone(), t.bytes)).collect(),
             alignment: draft.alignment(),
             at: 0,
@@ -196,23 +249,25 @@ impl Writer {
             return mismatch(format_args!("tensor {} has {len} bytes, and {got} are written", quoted(name)));
         }
         let len = *len;
-        self.out.write(bytes)?;
+        let part = self.outs.partition_point(|(_, end)| *end <= self.at);
+        let out = &mut self.outs[part].0;
+        out.write(bytes)?;
         self.written += bytes.len();
         if self.written == len {
             // The alignment divides the size of the header, so that padding each tensor keeps all of them aligned.
-            self.out.write(&vec![0; len.next_multiple_of(self.alignment) - len])?;
+            out.write(&vec![0; len.next_multiple_of(self.alignment) - len])?;
             (self.at, self.written) = (self.at + 1, 0);
         }
         Ok(())
     }
 
-    /// Completes the file and gives it its name. Every tensor must have been written.
+    /// Completes the files and gives them their names. Every tensor must have been written.
     pub fn finish(self) -> Result<()> {
         if let Some((name, len)) = self.tensors.get(self.at) {
             let what = format_args!("tensor {} has {len} bytes, and {} are written", quoted(name), self.written);
             return Err(Error::file(ErrorKind::Shape, &self.path, what));
         }
-        self.out.finish()
+        self.outs.into_iter().try_for_each(|(out, _)| out.finish())
     }
 }
 

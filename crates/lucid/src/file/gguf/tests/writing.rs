@@ -160,3 +160,44 @@ fn targets_that_cannot_be_replaced() {
     assert!(files(&folder).is_empty());
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_model_in_several_files_reads_back_as_one() {
+    let folder = folder("split");
+    let path = folder.join("big.gguf");
+    let mut whole = draft();
+    for i in 0..3 {
+        whole.tensor(&format!("t{i}"), &[8], Format::F32).unwrap();
+    }
+    // norm 40, matrix 34, then three of 32 bytes: at most 70 a file is norm | matrix t0 | t1 t2
+    whole.split(70);
+    let mut writer = Writer::create(&path, &whole).unwrap();
+    writer.write("norm", &NORM).unwrap();
+    writer.write("matrix", &MATRIX).unwrap();
+    for i in 0..3u8 {
+        writer.write(&format!("t{i}"), &[i; 32]).unwrap();
+    }
+    writer.finish().unwrap();
+    let names = ["big-00001-of-00003.gguf", "big-00002-of-00003.gguf", "big-00003-of-00003.gguf"];
+    assert_eq!(files(&folder), names);
+    for name in names {
+        let file = Gguf::open(&folder.join(name)).unwrap();
+        assert_eq!((file.parts.len(), file.alignment, file.tensors().len()), (3, 64, 5));
+        assert_eq!(file.metadata.string("general.architecture").unwrap(), "llama");
+        assert_eq!(file.tensor("norm").unwrap().bytes, NORM);
+        assert_eq!(file.tensor("matrix").unwrap().bytes, MATRIX);
+        assert_eq!(file.tensor("t2").unwrap().bytes, [2; 32]);
+    }
+
+    // what fits one file keeps its name, and an unfinished writer leaves nothing
+    let mut small = draft();
+    small.split(1000);
+    drop(Writer::create(&path, &whole).unwrap());
+    let mut writer = Writer::create(&path, &small).unwrap();
+    writer.write("norm", &NORM).unwrap();
+    writer.write("matrix", &MATRIX).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(files(&folder), [&names[..], &["big.gguf"]].concat());
+    assert!(Gguf::open(&path).unwrap().metadata.get("split.count").is_none());
+    std::fs::remove_dir_all(folder).unwrap();
+}
