@@ -60,6 +60,11 @@ fn oddities_that_are_valid() {
         ("two names in other spelling", r#"{"\u0061":["U8",[9],[0,1]],"a":["U8",[1],[0,1]]}"#.into(), 1),
         ("four bits, an even number", r#"{"a":["F4",[2,3],[0,3]]}"#.into(), 3),
         ("six bits, a multiple of four", r#"{"a":["F6_E2M3",[4],[0,3]],"b":["F6_E3M2",[4],[3,6]]}"#.into(), 6),
+        (
+            "a zero after a size that fits only without the type's",
+            r#"{"a":["F32",[18446744073709551615,0],[0,0]]}"#.into(),
+            0,
+        ),
         ("a zero before sizes whose product wraps", r#"{"a":["U8",[0,18446744073709551615,2],[0,0]]}"#.into(), 0),
         ("nesting to the limit", format!(r#"{{"a":{{"x":{}{},{u8x4}}}}}"#, "[".repeat(125), "]".repeat(125)), 4),
     ] {
