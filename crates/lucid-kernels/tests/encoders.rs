@@ -148,6 +148,17 @@ fn constant_rows_are_limited_by_the_scale_alone() {
     }
 }
 
+/// The smallest f16 is 2⁻²⁴. Values of at most six times that lie within half of it of a step, however small a scale the
+/// range alone would ask for; and so does what is kept, save for the thousandth and the 1e-8 of above.
+#[test]
+fn tiny_values_find_the_smallest_scale() {
+    for format in [Format::Q4_0, Format::Q5_0, Format::Q8_0, Format::Q6_K] {
+        let x: Vec<f32> = (0..512).map(|i| bell(5, i) * 3.0 * 2f32.powi(-24)).collect();
+        let error = rmse(&x, &restored(format, &x, None), |_| 1.0);
+        assert!(error <= 1.001 * 2f64.powi(-25), "{}: {error:e}", format.name());
+    }
+}
+
 /// How values of a format come about: x = d · c · q − m · k, with q of these levels in every group, c and k one of these
 /// in every group of so many values.
 struct Recipe {

@@ -52,8 +52,7 @@ impl Encode for IQ4_XS {
     #[inline(always)]
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let (x, w) = (x.as_chunks::<32>().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
-        let tops = [-32.0, -31.0, -30.0, -29.0, 31.0, 30.0];
-        let found = nested_scales::<8, 32>(x, w, Table(LEVELS), &STARTS, SCALES, &tops, 3);
+        let found = nested_scales::<8, 32>(x, w, Table(LEVELS), &STARTS, SCALES, 3);
 
         let (mut scales_high, mut scales_low) = (0, [0; 4]);
         for (g, x) in x.iter().enumerate() {

@@ -53,8 +53,8 @@ impl Encode for Q3_K {
     #[inline(always)]
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
-        let (starts, tops) = ([-4.0, -4.5, -3.5, -5.0, 3.0, 3.5], [-32.0, -31.0, -30.0, -29.0, 31.0, 30.0]);
-        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, &tops, 2);
+        let starts = [-4.0, -4.5, -3.5, -5.0, 3.0, 3.5];
+        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, 2);
 
         out.fill(0);
         for (g, x) in x.iter().enumerate() {

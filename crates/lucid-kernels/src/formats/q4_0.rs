@@ -13,7 +13,7 @@
 
 use super::{
     Block, Encode, Format, f16_at,
-    search::{Group, Steps, array, as_f16, codes, put_f16},
+    search::{Group, Steps, array, as_scale, codes, put_f16},
 };
 
 /// 32 four-bit steps, offset by 8, and an f16 scale.
@@ -42,8 +42,8 @@ impl Encode for Q4_0 {
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let x = array(x);
         let d = match weights {
-            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-8.0, -8.7], 0, as_f16).scale,
-            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_f16).scale,
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-8.0, -8.7], 0, as_scale).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_scale).scale,
         };
         put_f16(&mut out[..2], d);
         put_nibbles(&mut out[2..], codes(x, d, 0.0, LEVELS));

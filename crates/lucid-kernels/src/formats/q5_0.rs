@@ -14,7 +14,7 @@
 use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
-    search::{Group, Steps, array, as_f16, codes, put_f16},
+    search::{Group, Steps, array, as_scale, codes, put_f16},
     u32_at,
 };
 
@@ -45,8 +45,8 @@ impl Encode for Q5_0 {
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let x = array(x);
         let d = match weights {
-            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-16.0, -16.6], 0, as_f16).scale,
-            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_f16).scale,
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[-16.0, -16.6], 0, as_scale).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &STARTS, 2, as_scale).scale,
         };
         put_f16(&mut out[..2], d);
         put_fives(&mut out[2..], codes(x, d, 0.0, LEVELS));

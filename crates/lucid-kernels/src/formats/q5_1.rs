@@ -12,7 +12,7 @@
 use super::{
     Block, Encode, Format, f16_at,
     q5_0::put_fives,
-    search::{Group, Steps, array, as_f16, codes, put_f16, starts},
+    search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
     u32_at,
 };
 
@@ -43,8 +43,8 @@ impl Encode for Q5_1 {
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let x = array(x);
         let line = match weights {
-            None => Group::new(x, &[1.0; 32]).best_line(LEVELS, &[(0.0, 31.0)], 0, as_f16, as_f16),
-            Some(w) => Group::new(x, array(w)).best_line(LEVELS, &starts(LEVELS), 2, as_f16, as_f16),
+            None => Group::new(x, &[1.0; 32]).best_line(LEVELS, &[(0.0, 31.0)], 0, as_f16, as_scale),
+            Some(w) => Group::new(x, array(w)).best_line(LEVELS, &starts(LEVELS), 2, as_f16, as_scale),
         };
         put_f16(&mut out[..2], line.scale);
         put_f16(&mut out[2..4], line.offset);

@@ -49,8 +49,8 @@ impl Encode for Q6_K {
     #[inline(always)]
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let (x, w) = (x.as_chunks().0, weights.unwrap_or(&[1.0; 256]).as_chunks().0);
-        let (starts, tops) = ([-32.0, -32.5, -31.5, -33.0, 31.0, 31.5], [-128.0, -127.0, -126.0, -125.0]);
-        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, &tops, 3);
+        let starts = [-32.0, -32.5, -31.5, -33.0, 31.0, 31.5];
+        let found = nested_scales::<16, 16>(x, w, LEVELS, &starts, SCALES, 3);
 
         out.fill(0);
         for (g, x) in x.iter().enumerate() {

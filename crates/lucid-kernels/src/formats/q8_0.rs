@@ -10,7 +10,7 @@
 
 use super::{
     Block, Encode, Format, f16_at,
-    search::{Group, Steps, array, as_f16, codes, put_f16},
+    search::{Group, Steps, array, as_scale, codes, put_f16},
 };
 
 /// 32 signed bytes and an f16 scale.
@@ -37,8 +37,8 @@ impl Encode for Q8_0 {
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let x = array(x);
         let d = match weights {
-            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[127.0], 0, as_f16).scale,
-            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &[127.0], 0, as_f16).scale,
+            None => Group::new(x, &[1.0; 32]).best_scale(LEVELS, &[127.0], 0, as_scale).scale,
+            Some(w) => Group::new(x, array(w)).best_scale(LEVELS, &[127.0], 0, as_scale).scale,
         };
         put_f16(&mut out[..2], d);
         for (b, q) in out[2..].iter_mut().zip(codes::<32>(x, d, 0.0, LEVELS)) {

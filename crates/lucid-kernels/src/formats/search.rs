@@ -121,8 +121,9 @@ impl<'a, const N: usize> Group<'a, N> {
         let weight = lanes(w).fold(Lanes::splat(0.0), |sum, w| sum + w).sum();
         let first = Lanes::splat(x[0]);
         let (low, high) = lanes(x).fold((first, first), |(low, high), x| (low.min(x), high.max(x)));
-        let (low, high) = (low.to_array(), high.to_array());
-        Group { x, w, weight, low: low.into_iter().fold(x[0], f32::min), high: high.into_iter().fold(x[0], f32::max) }
+        let low = low.to_array().into_iter().fold(x[0], |a, b| if b < a { b } else { a });
+        let high = high.to_array().into_iter().fold(x[0], |a, b| if b > a { b } else { a });
+        Group { x, w, weight, low, high }
     }
 
     /// The value of largest magnitude, with its sign.
@@ -316,7 +317,14 @@ pub(super) fn as_f16(v: f32) -> f32 {
     f32::from_bits((bits + 0xFFF + (bits >> 13 & 1)) & !0x1FFF)
 }
 
-/// Writes a number that [`as_f16`] returned.
+/// [`as_f16`] for a scale: the smallest f16 rather than zero, so that the largest of small values still find a step.
+#[inline(always)]
+pub(super) fn as_scale(v: f32) -> f32 {
+    const SMALLEST: f32 = 1.0 / (1 << 24) as f32;
+    if v != 0.0 && v.abs() < SMALLEST { SMALLEST.copysign(v) } else { as_f16(v) }
+}
+
+/// Writes a number that [`as_f16`] or [`as_scale`] returned.
 #[inline(always)]
 pub(super) fn put_f16(bytes: &mut [u8], v: f32) {
     bytes.copy_from_slice(&f16::from_f32(v).to_le_bytes());

@@ -19,7 +19,7 @@
 
 use super::{
     Block, Encode, Format, f16_at,
-    search::{Group, Steps, array, as_f16, codes, put_f16},
+    search::{Group, Steps, array, as_scale, codes, put_f16},
 };
 
 /// 256 ternary digits, five to the byte, and an f16 scale.
@@ -76,6 +76,6 @@ impl Encode for TQ1_0 {
 pub(super) fn ternary(x: &[f32], weights: Option<&[f32]>) -> (f32, [u8; 256]) {
     const LEVELS: Steps = Steps { low: -1.0, high: 1.0 };
     let (x, w) = (array(x), weights.map_or(&[1.0; 256], array));
-    let d = Group::new(x, w).best_scale(LEVELS, &[1.0, 1.5, 2.0, 2.7], 2, as_f16).scale;
+    let d = Group::new(x, w).best_scale(LEVELS, &[1.0, 1.5, 2.0, 2.7], 2, as_scale).scale;
     (d, codes(x, d, 0.0, LEVELS))
 }

@@ -10,7 +10,11 @@
 //! the same search finds d and m. Then the groups choose their integers anew by their true error, d and m are fitted to
 //! the whole block given those choices, and so on in turn.
 
-use super::{Fit, Group, Levels, Steps, as_f16, inverse};
+use super::{Fit, Group, Levels, Steps, as_f16, as_scale, inverse};
+
+/// How many multiples the largest scale of a block may come to lie on, counted from the end. Trying one costs little beside
+/// the groups, and the more are tried the closer one of them is to an f16.
+const TOPS: usize = 8;
 
 /// d of a block and the c of its groups, integers as f32.
 pub(in crate::formats) struct Scales<const GROUPS: usize> {
@@ -18,8 +22,8 @@ pub(in crate::formats) struct Scales<const GROUPS: usize> {
     pub(in crate::formats) c: [f32; GROUPS],
 }
 
-/// Searches d and c. `ends` are those of [`Group::best_scale`] for the groups, `tops` those for the row of their scales;
-/// `turns` is how often groups and block take turns.
+/// Searches d and c. `ends` are those of [`Group::best_scale`] for the groups; `turns` is how often groups and block take
+/// turns.
 #[inline(always)]
 pub(in crate::formats) fn nested_scales<const GROUPS: usize, const N: usize>(
     x: &[[f32; N]],
@@ -27,13 +31,13 @@ pub(in crate::formats) fn nested_scales<const GROUPS: usize, const N: usize>(
     levels: impl Levels,
     ends: &[f32],
     multiples: Steps,
-    tops: &[f32],
     turns: usize,
 ) -> Scales<GROUPS> {
     let groups: [Group<N>; GROUPS] = std::array::from_fn(|g| Group::new(&x[g], &w[g]));
     let wishes = groups.map(|group| group.best_scale(levels, ends, 1, |s| s));
     let mut scales = wishes.map(|wish| wish.scale);
-    let mut d = Group::new(&scales, &wishes.map(|wish| wish.stiffness)).best_scale(multiples, tops, 2, as_f16).scale;
+    let tops: [f32; TOPS] = std::array::from_fn(|i| multiples.low + i as f32);
+    let mut d = Group::new(&scales, &wishes.map(|wish| wish.stiffness)).best_scale(multiples, &tops, 2, as_scale).scale;
 
     let mut best = (f32::INFINITY, Scales { d: 0.0, c: [0.0; GROUPS] });
     for _ in 0..turns {
@@ -57,7 +61,7 @@ pub(in crate::formats) fn nested_scales<const GROUPS: usize, const N: usize>(
         if error < best.0 {
             best = (error, Scales { d, c });
         }
-        let next = if curvature > 0.0 { as_f16(d + slope / curvature) } else { d };
+        let next = if curvature > 0.0 { as_scale(d + slope / curvature) } else { d };
         if next == d {
             break;
         }
@@ -113,7 +117,7 @@ fn upright_lines<const GROUPS: usize, const N: usize>(
     let groups: [Group<N>; GROUPS] = std::array::from_fn(|g| Group::new(&x[g], &w[g]));
     let wishes = groups.map(|group| group.best_line(levels, ends, 1, |o| o.min(0.0), |s| s));
     let (mut scales, mut mins) = (wishes.map(|wish| wish.scale), wishes.map(|wish| -wish.offset));
-    let row = |wish: &[f32; GROUPS], costs| Group::new(wish, &costs).best_scale(multiples, tops, 2, as_f16).scale;
+    let row = |wish: &[f32; GROUPS], costs| Group::new(wish, &costs).best_scale(multiples, tops, 2, as_scale).scale;
     let mut d = row(&scales, wishes.map(|wish| wish.stiffness));
     let mut m = row(&mins, groups.map(|group| group.weight));
 
@@ -148,7 +152,7 @@ fn upright_lines<const GROUPS: usize, const N: usize>(
             best = this;
         }
         let (by_d, by_m) = normal.solve();
-        let next = (as_f16(d + by_d), as_f16(m + by_m));
+        let next = (as_scale(d + by_d), as_f16(m + by_m));
         if next == (d, m) {
             break;
         }
