@@ -159,6 +159,17 @@ fn tiny_values_find_the_smallest_scale() {
     }
 }
 
+/// Offsets of K blocks have one sign, which the block's own scale may turn: what lies above zero is served as what lies below.
+#[test]
+fn values_on_one_side_of_zero_are_served_alike_on_either() {
+    let x: Vec<f32> = (0..512).map(|i| 10.0 + bell(6, i) / 4.0).collect();
+    let mirrored: Vec<f32> = x.iter().map(|v| -v).collect();
+    for format in [Format::Q2_K, Format::Q4_K, Format::Q5_K] {
+        let y: Vec<f32> = restored(format, &mirrored, None).iter().map(|v| -v).collect();
+        assert_eq!(restored(format, &x, None), y, "{}", format.name());
+    }
+}
+
 /// How values of a format come about: x = d · c · q − m · k, with q of these levels in every group, c and k one of these
 /// in every group of so many values.
 struct Recipe {

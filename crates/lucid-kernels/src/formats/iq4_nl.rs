@@ -13,7 +13,7 @@
 use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
-    search::{Group, Table, array, as_scale, levels_of, put_f16},
+    search::{Group, Table, array, as_f16, levels_of, put_f16},
 };
 
 /// The sixteen levels of IQ4_NL and IQ4_XS, ascending: about 10 apart near zero, 24 apart at the ends.
@@ -40,10 +40,11 @@ impl Block for IQ4_NL {
 pub(super) const STARTS: [f32; 10] = [-127.0, -118.0, -134.0, -122.0, -130.0, -140.0, 113.0, 108.0, 120.0, 126.0];
 
 impl Encode for IQ4_NL {
+    /// No level is zero, so values too small for the smallest scale need a scale of zero, which [`as_f16`] may give.
     #[inline(always)]
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let (x, w) = (array(x), weights.map_or(&[1.0; 32], array));
-        let d = Group::new(x, w).best_scale(Table(LEVELS), &STARTS, 2, as_scale).scale;
+        let d = Group::new(x, w).best_scale(Table(LEVELS), &STARTS, 2, as_f16).scale;
         put_f16(&mut out[..2], d);
         put_nibbles(&mut out[2..], level_codes(levels_of(x, d, 0.0, Table(LEVELS))));
     }

@@ -317,7 +317,8 @@ pub(super) fn as_f16(v: f32) -> f32 {
     f32::from_bits((bits + 0xFFF + (bits >> 13 & 1)) & !0x1FFF)
 }
 
-/// [`as_f16`] for a scale: the smallest f16 rather than zero, so that the largest of small values still find a step.
+/// [`as_f16`] for a scale whose levels include zero: the smallest f16 rather than zero, so that the largest of small values
+/// still find a step.
 #[inline(always)]
 pub(super) fn as_scale(v: f32) -> f32 {
     const SMALLEST: f32 = 1.0 / (1 << 24) as f32;
