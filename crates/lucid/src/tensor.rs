@@ -48,13 +48,10 @@ pub mod dim;
 pub mod dtype;
 pub mod store;
 
-use crate::{
-    Error, ErrorKind, Result,
-    backend::{Host, SupportsDType},
-};
+use crate::{Error, ErrorKind, Result};
 use dim::{Axis, Dim, Drop, Larger, Shape};
 pub use dtype::{DType, Element, Packed};
-pub use store::{Load, Owned, Readable, Ref, Store, View};
+pub use store::{Host, Load, Owned, Readable, Ref, Store, Stored, SupportsDType, View};
 
 /// Values of type `T` on backend `B`, kept in store `S`, of shape `D`.
 pub struct Tensor<'a, T: DType, B: SupportsDType<T> + 'a, S: Store, D: Shape> {

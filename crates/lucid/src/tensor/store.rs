@@ -1,7 +1,38 @@
 //! Where a tensor's values are: owned by it, seen through a view, or lying in a mapped file.
 
-use super::{DType, dim::Shape};
-use crate::backend::SupportsDType;
+use super::{DType, Element, dim::Shape};
+use crate::Result;
+use lucid_kernels::formats::Format;
+
+/// A backend can hold tensors of element type `T`: its own buffer type for them, chosen at compile time.
+pub trait SupportsDType<T: DType>: Sized + 'static {
+    /// A buffer of the backend's own, freed when dropped.
+    type Storage: 'static;
+
+    /// A tensor of a file, loaded: on a CPU the mapped bytes themselves, on a device its copy of them.
+    type Loaded<'a>;
+
+    /// Loads a tensor that lies in a file.
+    fn load<'a>(&self, stored: Stored<'a>) -> Result<Self::Loaded<'a>>;
+}
+
+/// The bytes of a tensor as they lie in a file, at any alignment.
+#[derive(Clone, Copy, Debug)]
+pub struct Stored<'a> {
+    /// How the bytes encode values.
+    pub format: Format,
+    /// The bytes: whole rows of whole blocks.
+    pub bytes: &'a [u8],
+}
+
+/// Backends whose buffers are memory of this program.
+pub trait Host<T: Element>: SupportsDType<T> {
+    /// The values of a buffer.
+    fn slice(storage: &Self::Storage) -> &[T];
+
+    /// A buffer of these values.
+    fn from_vec(values: Vec<T>) -> Self::Storage;
+}
 
 /// Where the values of a tensor are.
 pub trait Store {
