@@ -40,7 +40,7 @@ impl Block for IQ4_NL {
 pub(super) const STARTS: [f32; 10] = [-127.0, -118.0, -134.0, -122.0, -130.0, -140.0, 113.0, 108.0, 120.0, 126.0];
 
 impl Encode for IQ4_NL {
-    /// No level is zero, so values too small for the smallest scale need a scale of zero, which [`as_f16`] may give.
+    /// No level is zero, so values too small for the smallest scale need a scale of zero, which `as_f16` may give.
     #[inline(always)]
     fn encode(x: &[f32], weights: Option<&[f32]>, out: &mut [u8]) {
         let (x, w) = (array(x), weights.map_or(&[1.0; 32], array));
