@@ -300,7 +300,7 @@ fn width<'s>(texts: impl Iterator<Item = &'s String>) -> usize {
 }
 
 /// `2048 × 5632`, rows first; a scalar has no dimensions.
-fn shape(shape: &[usize]) -> String {
+pub(crate) fn shape(shape: &[usize]) -> String {
     match shape {
         [] => "scalar".into(),
         dims => dims.iter().map(usize::to_string).collect::<Vec<_>>().join(" × "),

@@ -8,6 +8,7 @@ mod info;
 mod inspect;
 mod logits;
 mod output;
+mod quantize;
 mod units;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
+  lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
 
 Every command has its own --help with examples.";
 
@@ -36,6 +38,8 @@ enum Command {
     Info(info::Args),
     /// Logits of every position for a list of token ids, as a .npy file
     Logits(logits::Args),
+    /// Write a GGUF file with its matrices in other formats
+    Quantize(quantize::Args),
     /// A completion script for your shell
     Completions(completions::Args),
 }
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),
+        Command::Quantize(args) => quantize::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match result {

@@ -9,6 +9,7 @@
 //! 5. [`rope`]: how positions enter. [`kv`]: the cache of a sequence. [`probe`]: named intermediates, compared.
 //! 6. [`models`]: the architectures. [`models::llama`] is inference, read top to bottom.
 //! 7. [`sample`]: from logits to the next token.
+//! 8. [`mod@quantize`]: writing a file anew with its matrices in other formats.
 #![forbid(unsafe_code)]
 
 pub mod backend;
@@ -18,6 +19,7 @@ pub mod kv;
 pub mod models;
 pub mod ops;
 pub mod probe;
+pub mod quantize;
 pub mod rope;
 pub mod sample;
 pub mod tensor;

@@ -41,7 +41,7 @@ use parse::Tensor;
 use std::{
     borrow::Cow,
     fmt,
-    ops::Deref,
+    ops::{Deref, Range},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -142,6 +142,14 @@ impl Gguf {
     pub fn tensor(&self, name: &str) -> Option<TensorInfo<'_>> {
         let at = self.by_name.binary_search_by(|&i| (*self.tensors[i as usize].name).cmp(name)).ok()?;
         Some(self.info(&self.tensors[self.by_name[at] as usize]))
+    }
+
+    /// Where the bytes of the tensor called `name` lie, for a program that reads them rather than mapping them: the file,
+    /// and the range in it.
+    pub fn place(&self, name: &str) -> Option<(&Path, Range<usize>)> {
+        let at = self.by_name.binary_search_by(|&i| (*self.tensors[i as usize].name).cmp(name)).ok()?;
+        let tensor = &self.tensors[self.by_name[at] as usize];
+        Some((&self.parts[tensor.part].path, tensor.bytes.clone()))
     }
 
     fn info<'f>(&'f self, t: &'f Tensor) -> TensorInfo<'f> {
