@@ -59,6 +59,9 @@ pub(crate) struct Args {
     /// Quantise again what is quantised already, and lose twice
     #[arg(long)]
     allow_requantize: bool,
+    /// Several files, OUT-00001-of-0000N.gguf, of at most this many bytes of tensors each: 500M, 2G (M and G are 10⁶ and 10⁹)
+    #[arg(long, value_name = "SIZE", value_parser = part_bytes)]
+    split_max_size: Option<usize>,
     /// Only show what every tensor would become, and the sizes
     #[arg(long)]
     dry_run: bool,
@@ -81,9 +84,21 @@ Examples:
   lucid quantize --dry-run model-f16.gguf Q5_K_M                       what it would be, without doing it
   lucid quantize --imatrix imatrix.gguf in.gguf out.gguf IQ4_XS        weighed by an importance matrix
   lucid quantize --tensor-type 'ffn_down=Q6_K' in.gguf out.gguf Q4_K_S
-  lucid quantize model-00001-of-00004.gguf whole.gguf COPY             join a split model",
+  lucid quantize model-00001-of-00004.gguf whole.gguf COPY             join a split model
+  lucid quantize --split-max-size 4G whole.gguf model.gguf COPY        split one",
     );
     text
+}
+
+/// `2G`, `500M`: a number of bytes, in units of the letter.
+fn part_bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.char_indices().last() {
+        Some((at, 'M' | 'm')) => (&text[..at], 1_000_000),
+        Some((at, 'G' | 'g')) => (&text[..at], 1_000_000_000),
+        _ => (text, 1),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|n| n.checked_mul(unit)).filter(|&n| n > 0);
+    bytes.ok_or_else(|| "expected a size such as 500M or 2G".into())
 }
 
 /// Plans, says what is worth saying, and does it.
@@ -104,6 +119,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         embedding: args.token_embedding_type,
         tensor_types: args.tensor_type.clone(),
         allow_requantize: args.allow_requantize,
+        part_bytes: args.split_max_size,
     };
     let model = Model::of(&source.metadata)?;
     let plan = plan(&model, &tensors(&source)?, &options, imatrix.is_some())?;

@@ -291,3 +291,21 @@ fn an_interrupted_run_leaves_nothing() {
         assert_eq!(fs::read(scratch.0.join("out.gguf")).unwrap(), b"precious");
     }
 }
+
+#[test]
+fn a_model_is_split_and_joined_again_byte_for_byte() {
+    let scratch = Scratch::new("split");
+    write_model(&scratch.0.join("in.gguf"));
+    assert!(scratch.quantize(&["in.gguf", "one.gguf", "Q8_0"]).status.success());
+    let output = scratch.quantize(&["--split-max-size", "100000", "in.gguf", "many.gguf", "Q8_0"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let parts: Vec<String> = scratch.names().into_iter().filter(|n| n.starts_with("many-")).collect();
+    assert!(parts.len() > 1 && parts[0].starts_with("many-00001-of-0000"), "{parts:?}");
+    let output = scratch.quantize(&[&parts[1], "joined.gguf", "COPY"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(fs::read(scratch.0.join("one.gguf")).unwrap() == fs::read(scratch.0.join("joined.gguf")).unwrap());
+
+    // the parts of the output would be the input itself
+    scratch.refuses(1, &["--split-max-size", "100000", &parts[0], "many.gguf", "COPY"], "this is the input itself");
+    scratch.refuses(2, &["--split-max-size", "2T", "in.gguf", "x.gguf", "COPY"], "expected a size such as 500M or 2G");
+}

@@ -50,6 +50,8 @@ pub struct Options {
     pub tensor_types: Vec<TensorType>,
     /// Whether tensors that are quantised already may be quantised again.
     pub allow_requantize: bool,
+    /// The most bytes of tensors in one file of the output, which then may be several.
+    pub part_bytes: Option<usize>,
 }
 
 /// `PATTERN=TYPE`: the format of the tensors whose name matches a regular expression.
@@ -70,6 +72,8 @@ pub struct Plan {
     pub idle_patterns: Vec<String>,
     /// Whether tensors that are quantised already may be quantised again.
     pub allow_requantize: bool,
+    /// The most bytes of tensors in one file of the output, which then may be several.
+    pub part_bytes: Option<usize>,
 }
 
 /// One tensor and what it becomes.
@@ -92,7 +96,15 @@ pub struct Assigned {
 impl Options {
     /// The mix and nothing else.
     pub fn new(mix: Mix) -> Options {
-        Options { mix, pure: false, output: None, embedding: None, tensor_types: Vec::new(), allow_requantize: false }
+        Options {
+            mix,
+            pure: false,
+            output: None,
+            embedding: None,
+            tensor_types: Vec::new(),
+            allow_requantize: false,
+            part_bytes: None,
+        }
     }
 }
 
@@ -149,8 +161,8 @@ pub fn plan(model: &Model, tensors: &[Source], options: &Options, importance: bo
             }
         }
     }
-    let Options { mix, allow_requantize, .. } = *options;
-    Ok(Plan { mix, tensors: assigned, idle_patterns: chooser.idle_patterns(), allow_requantize })
+    let Options { mix, allow_requantize, part_bytes, .. } = *options;
+    Ok(Plan { mix, tensors: assigned, idle_patterns: chooser.idle_patterns(), allow_requantize, part_bytes })
 }
 
 /// The state of going through the tensors: what came before decides, too.

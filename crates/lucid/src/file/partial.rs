@@ -39,6 +39,11 @@ impl Partial {
         Ok(Partial { path, partial, out: Some(BufWriter::with_capacity(1 << 18, file)) })
     }
 
+    /// Where it will stand.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Appends `bytes`.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.out {

@@ -71,6 +71,8 @@ pub fn run(
     // A link keeps pointing where it points.
     let out = fs::canonicalize(out).unwrap_or_else(|_| out.to_owned());
     let mut writer = Writer::create(&out, &draft(source, plan, imatrix)?)?;
+    // The parts of a split output have names of their own. Nothing bears them before the writer is finished.
+    writer.targets().try_for_each(|target| refuse_source(source, target))?;
     let mut reader = Reader { source, open: None };
     let mut pieces = jobs.iter().flat_map(Job::pieces);
     let (mut reading, mut encoding, mut writing) = (Buffer::default(), Buffer::default(), Buffer::default());
@@ -125,6 +127,9 @@ fn same_file(a: &Path, b: &Path) -> bool {
 /// The header of the output: the keys of the input, what was done to it, and the tensors in their order.
 fn draft(source: &Gguf, plan: &Plan, imatrix: Option<&Imatrix>) -> Result<Draft> {
     let mut draft = Draft::new();
+    if let Some(bytes) = plan.part_bytes {
+        draft.split(bytes);
+    }
     draft.set_all(&source.metadata)?;
     for key in ["split.no", "split.count", "split.tensors.count"] {
         draft.remove(key);

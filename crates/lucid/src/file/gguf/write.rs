@@ -235,6 +235,11 @@ impl Writer {
         })
     }
 
+    /// The files that will be there.
+    pub fn targets(&self) -> impl Iterator<Item = &Path> {
+        self.outs.iter().map(|(out, _)| out.path())
+    }
+
     /// Appends bytes of the tensor `name`, which must be the next that is not complete: all of them, or in pieces.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
         let mismatch = |what: fmt::Arguments<'_>| Err(Error::file(ErrorKind::Shape, &self.path, what));
