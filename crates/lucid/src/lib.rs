@@ -10,6 +10,7 @@
 //! 6. [`models`]: the architectures. [`models::llama`] is inference, read top to bottom.
 //! 7. [`sample`]: from logits to the next token.
 //! 8. [`mod@quantize`]: writing a file anew with its matrices in other formats.
+//! 9. [`tokenizer`]: text to ids and back.
 #![forbid(unsafe_code)]
 
 pub mod backend;
@@ -23,5 +24,6 @@ pub mod quantize;
 pub mod rope;
 pub mod sample;
 pub mod tensor;
+pub mod tokenizer;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,129 @@
+//! From ids to bytes, at once or as they come.
+
+use super::{Kind, Tokenizer};
+use crate::Result;
+
+/// Which spaces encoding puts before text, and decoding takes away again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strip {
+    None,
+    /// One at the very beginning.
+    First,
+    /// One at the beginning, and one after every token that is found in the text as it is.
+    AfterTokens,
+}
+
+/// All of `ids`.
+pub(super) fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<Vec<u8>> {
+    let ids = ids.strip_prefix(&tokenizer.prefix[..]).unwrap_or(ids);
+    let ids = ids.strip_suffix(&tokenizer.suffix[..]).unwrap_or(ids);
+    let mut strips = tokenizer.strip != Strip::None;
+    let mut out = Vec::new();
+    for &id in ids {
+        out.extend_from_slice(tokenizer.piece(id, &mut strips)?);
+    }
+    Ok(out)
+}
+
+impl Tokenizer {
+    /// The bytes of `id`, without the space that encoding would have put there when `strips`; updates that for the next.
+    fn piece(&self, id: u32, strips: &mut bool) -> Result<&[u8]> {
+        let Some(bytes) = self.token_bytes(id) else {
+            return Err(self.request(format!("token {id} is outside the vocabulary of {}", self.vocab_size())));
+        };
+        let is_text = !matches!(self.kinds[id as usize], Kind::Control | Kind::Unknown | Kind::UserDefined);
+        let bytes = if *strips && is_text { bytes.strip_prefix(b" ").unwrap_or(bytes) } else { bytes };
+        *strips = match self.strip {
+            Strip::AfterTokens => !is_text,
+            Strip::None | Strip::First => false,
+        };
+        Ok(bytes)
+    }
+}
+
+/// Ids that come one at a time become text in whole characters: what is half a character waits for the rest.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    /// The bytes of a character that is not whole yet.
+    waiting: Vec<u8>,
+    strips: bool,
+    /// How much of what is put before a text has been seen, while nothing else has.
+    prefix: Option<usize>,
+}
+
+impl Decoder {
+    /// For ids that begin a text.
+    pub fn new(tokenizer: &Tokenizer) -> Decoder {
+        Decoder { waiting: Vec::new(), strips: tokenizer.strip != Strip::None, prefix: Some(0) }
+    }
+
+    /// For ids that go on after `prompt`: the space before a word that continues a sentence is text, the one that begins
+    /// an answer is not.
+    pub fn after(tokenizer: &Tokenizer, prompt: &[u32]) -> Result<Decoder> {
+        let mut decoder = Decoder::new(tokenizer);
+        if let Some(&last) = prompt.last() {
+            decoder.prefix = None;
+            decoder.strips = tokenizer.strip != Strip::None && prompt == tokenizer.prefix;
+            if !decoder.strips {
+                tokenizer.piece(last, &mut decoder.strips)?;
+            }
+        }
+        Ok(decoder)
+    }
+
+    /// The whole characters that `id` completes, often none. Bytes that are part of none are U+FFFD.
+    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> Result<String> {
+        if let Some(seen) = self.prefix {
+            if tokenizer.prefix.get(seen) == Some(&id) {
+                self.prefix = Some(seen + 1);
+                return Ok(String::new());
+            }
+            self.prefix = None;
+        }
+        self.waiting.extend_from_slice(tokenizer.piece(id, &mut self.strips)?);
+        let whole = whole_len(&self.waiting);
+        let text = String::from_utf8_lossy(&self.waiting[..whole]).into_owned();
+        self.waiting.drain(..whole);
+        Ok(text)
+    }
+
+    /// What is left when no more ids come: nothing, or U+FFFD for a character that never became whole.
+    pub fn finish(self) -> String {
+        String::from_utf8_lossy(&self.waiting).into_owned()
+    }
+}
+
+/// The length of `bytes` without a character at the end that more bytes could complete.
+fn whole_len(bytes: &[u8]) -> usize {
+    let mut done = 0;
+    for chunk in bytes.utf8_chunks() {
+        let end = done + chunk.valid().len();
+        // The last chunk is incomplete when it could still become a character: it is no error yet.
+        if end + chunk.invalid().len() == bytes.len() && could_go_on(chunk.invalid()) {
+            return end;
+        }
+        done = end + chunk.invalid().len();
+    }
+    bytes.len()
+}
+
+/// Whether `bytes` are the beginning of some character and not all of it.
+fn could_go_on(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_character_is_not_whole() {
+        assert_eq!(whole_len("aé".as_bytes()), 3);
+        assert_eq!(whole_len(&"aé".as_bytes()[..2]), 1);
+        assert_eq!(whole_len(&"🦙".as_bytes()[..3]), 0);
+        assert_eq!(whole_len(b"\xff"), 1);
+        assert_eq!(whole_len(b"\xe2\x28"), 2);
+        assert_eq!(whole_len(b"\xf0\x9f\xff\xf0\x9f"), 3);
+        assert_eq!(whole_len(b""), 0);
+    }
+}
