@@ -15,17 +15,27 @@
 //! strings, where half a character cannot be told from a wrong one.
 
 mod added;
+mod base64;
 mod bpe;
+mod charsmap;
 mod decode;
+mod fallback;
 mod gguf;
+mod hf;
+mod json;
 mod normal;
+mod open;
 mod pattern;
 mod pre;
+mod sentencepiece;
 mod set;
 mod special;
 mod split;
+mod tiktoken;
 mod trie;
+mod unigram;
 mod vocab;
+mod wordpiece;
 
 pub use decode::Decoder;
 pub use special::Special;
@@ -33,16 +43,21 @@ pub use vocab::Kind;
 
 use crate::{Error, ErrorKind, Result, file};
 use added::{Finder, Part};
-use bpe::{Bpe, Scratch, Unwritable};
+use bpe::{Bpe, Scratch};
 use decode::Strip;
+use fallback::Unwritable;
 use normal::Normal;
 use pattern::{Fuel, OutOfFuel};
 use split::Step;
 use std::{
     borrow::Cow,
+    collections::HashMap,
+    ops::Range,
     path::{Path, PathBuf},
 };
+use unigram::Unigram;
 use vocab::Strings;
+use wordpiece::WordPiece;
 
 /// A vocabulary and everything that text goes through to become its ids.
 #[derive(Debug)]
@@ -76,7 +91,24 @@ pub struct Tokenizer {
 #[derive(Debug)]
 enum Model {
     Bpe(Bpe),
+    Unigram(Unigram),
+    WordPiece(WordPiece),
 }
+
+/// What one call of `encode` carries along.
+struct Session {
+    how: Encode,
+    fuel: Fuel,
+    scratch: Scratch,
+    /// Pieces seen before: where their ids are in `known_ids`.
+    known: HashMap<Box<str>, Range<usize>>,
+    known_ids: Vec<u32>,
+    out: Vec<u32>,
+}
+
+/// Pieces up to this length are remembered, up to this many: the common ones come early.
+const KNOWN_LEN: usize = 48;
+const KNOWN_COUNT: usize = 1 << 16;
 
 /// How to encode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +136,7 @@ impl Tokenizer {
 
     /// Whatever holds a vocabulary.
     pub fn open(path: &Path) -> Result<Tokenizer> {
-        Tokenizer::from_gguf(&file::gguf::Gguf::open(path)?)
+        open::open(path)
     }
 
     /// How many ids there are.
@@ -132,54 +164,77 @@ impl Tokenizer {
         if text.len() > MAX_TEXT {
             return Err(self.request(format!("a text of {} bytes is too long to encode at once", text.len())));
         }
-        let mut out = Vec::new();
+        let mut session = Session {
+            how,
+            fuel: Fuel::for_text(text.len()),
+            scratch: Scratch::default(),
+            known: HashMap::new(),
+            known_ids: Vec::new(),
+            out: Vec::new(),
+        };
         if how.bos {
-            out.extend_from_slice(&self.prefix);
+            session.out.extend_from_slice(&self.prefix);
         }
-        let mut fuel = Fuel::for_text(text.len());
-        let mut scratch = Scratch::default();
         let mut first = true;
         for part in self.added.split(text, how.special) {
             match part {
-                Part::Token(id) => out.push(id),
-                Part::Text(text) => self.encode_part(text, first, how, &mut fuel, &mut scratch, &mut out)?,
+                Part::Token(id) => session.out.push(id),
+                Part::Text(text) => self.encode_text(text, first, &mut session)?,
             }
             first = false;
         }
         if how.bos {
-            out.extend_from_slice(&self.suffix);
+            session.out.extend_from_slice(&self.suffix);
         }
-        Ok(out)
+        Ok(session.out)
     }
 
     /// Text between added tokens; `first` says that it begins the whole.
-    fn encode_part(
-        &self,
-        text: &str,
-        first: bool,
-        how: Encode,
-        fuel: &mut Fuel,
-        scratch: &mut Scratch,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
+    fn encode_text(&self, text: &str, mut first: bool, session: &mut Session) -> Result<()> {
         let mut text = Cow::Borrowed(text);
         for step in &self.normal {
-            text = step.apply(text, fuel).map_err(|e| self.out_of_fuel(e))?;
+            text = step.apply(text, &mut session.fuel).map_err(|e| self.out_of_fuel(e))?;
         }
-        let mut first = first;
-        for part in self.inner.split(&text, how.special) {
+        for part in self.inner.split(&text, session.how.special) {
             match part {
-                Part::Token(id) => out.push(id),
+                Part::Token(id) => session.out.push(id),
                 Part::Text(text) => {
-                    let pieces =
-                        split::split(&self.steps, text.into(), first, fuel).map_err(|e| self.out_of_fuel(e))?;
+                    let pieces = split::split(&self.steps, text.into(), first, &mut session.fuel);
+                    let pieces = pieces.map_err(|e| self.out_of_fuel(e))?;
                     for range in pieces.ranges {
-                        let Model::Bpe(bpe) = &self.model;
-                        bpe.encode(&pieces.text[range], scratch, out).map_err(|e| self.unwritable(e))?;
+                        self.encode_piece(&pieces.text[range], session).map_err(|e| self.unwritable(e))?;
                     }
                 }
             }
             first = false;
+        }
+        Ok(())
+    }
+
+    fn encode_piece(&self, piece: &str, session: &mut Session) -> std::result::Result<(), Unwritable> {
+        let Session { scratch, known, known_ids, out, .. } = session;
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let part = match &self.model {
+                Model::Bpe(bpe) => bpe.first_part(rest),
+                Model::Unigram(_) | Model::WordPiece(_) => rest,
+            };
+            rest = &rest[part.len()..];
+            if let Some(ids) = known.get(part) {
+                out.extend_from_slice(&known_ids[ids.clone()]);
+                continue;
+            }
+            let before = out.len();
+            match &self.model {
+                Model::Bpe(bpe) => bpe.encode(part, scratch, out)?,
+                Model::Unigram(unigram) => unigram.encode(part, out)?,
+                Model::WordPiece(wordpiece) => wordpiece.encode(part, out)?,
+            }
+            if part.len() <= KNOWN_LEN && known.len() < KNOWN_COUNT {
+                let start = known_ids.len();
+                known_ids.extend_from_slice(&out[before..]);
+                known.insert(part.into(), start..known_ids.len());
+            }
         }
         Ok(())
     }

@@ -39,3 +39,21 @@ fn gguf_vocabularies() {
         assert!(tokenizer.warnings.is_empty(), "{:?}", tokenizer.warnings);
     }
 }
+
+#[test]
+fn hugging_face_and_sentencepiece_files() {
+    let Some(folder) = fixtures("hugging_face_and_sentencepiece_files") else { return };
+    let at = |name: &str| folder.join("tokenizers").join(name);
+    for (container, stem) in [
+        ("gpt2-hf/tokenizer.json", "gpt-2.gguf"),
+        ("gpt2-hf", "gpt-2.gguf"),
+        ("phi-3-hf", "phi-3.gguf"),
+        ("llama-2.model", "llama-spm.gguf"),
+        ("llama-3", "llama-3/llama-bpe"),
+        ("llama-3/tokenizer.model", "llama-3/llama-bpe"),
+        ("llama-3/encoder.json", "llama-3/llama-bpe"),
+    ] {
+        let tokenizer = check(&at(container), &at(stem));
+        assert!(tokenizer.warnings.is_empty(), "{container}: {:?}", tokenizer.warnings);
+    }
+}

@@ -1,6 +1,10 @@
 //! Tokens that are found in the text before anything else is done with it.
 
-use super::trie::Trie;
+use super::{
+    trie::Trie,
+    vocab::{Kind, Strings},
+};
+use std::collections::HashSet;
 
 /// A token that stands for its own text.
 #[derive(Clone, Debug)]
@@ -15,6 +19,21 @@ pub(super) struct Added {
     pub(super) rstrip: bool,
     /// Found only where no letter or digit touches it.
     pub(super) single_word: bool,
+}
+
+impl Added {
+    /// A token that is found wherever its text is.
+    pub(super) fn plain(id: u32, text: &[u8], special: bool) -> Added {
+        Added { id, text: text.to_vec(), special, lstrip: false, rstrip: false, single_word: false }
+    }
+}
+
+/// The control tokens that `listed` lacks.
+pub(super) fn unlisted(listed: &[Added], texts: &Strings, kinds: &[Kind]) -> Vec<Added> {
+    let listed: HashSet<u32> = listed.iter().map(|token| token.id).collect();
+    let is_control = |id: &u32| matches!(kinds[*id as usize], Kind::Control | Kind::Unknown) && !listed.contains(id);
+    let control = (0..texts.len() as u32).filter(is_control);
+    control.map(|id| Added::plain(id, texts.get(id as usize).unwrap_or_default(), true)).collect()
 }
 
 /// Finds added tokens: the leftmost, and of those the longest.
@@ -90,7 +109,7 @@ mod tests {
     use super::*;
 
     fn token(id: u32, text: &str) -> Added {
-        Added { id, text: text.into(), special: false, lstrip: false, rstrip: false, single_word: false }
+        Added::plain(id, text.as_bytes(), false)
     }
 
     #[test]

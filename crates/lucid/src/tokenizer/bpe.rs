@@ -4,7 +4,10 @@
 //! rank does, the leftmost where ranks are equal, until none is left. The three kinds differ only in where ranks come
 //! from: a list of merges, the scores of the tokens that pairs merge into, or the tokens' numbers.
 
-use super::vocab::SPACE;
+use super::{
+    fallback::{Fallback, Unwritable},
+    vocab::SPACE,
+};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
@@ -39,12 +42,8 @@ pub(super) struct Bpe {
 pub(super) struct Rules {
     /// Pieces that are a token as a whole are that token, whatever the merges say.
     pub(super) whole_pieces: bool,
-    /// The tokens that write single bytes, for what no other token writes.
-    pub(super) byte_tokens: Option<Box<[Option<u32>; 256]>>,
-    /// The token for what nothing writes.
-    pub(super) unknown: Option<u32>,
-    /// One unknown token for a run of them.
-    pub(super) fuse_unknown: bool,
+    /// For characters that no token is.
+    pub(super) fallback: Fallback,
     /// Written before every character of a piece but the first.
     pub(super) inner_prefix: String,
     /// Written after the last character of a piece.
@@ -57,10 +56,6 @@ struct Merge {
     into: Symbol,
 }
 
-/// A piece of text that the vocabulary has no token for.
-#[derive(Debug, PartialEq)]
-pub(super) struct Unwritable(pub(super) String);
-
 /// Memory that is used again from word to word.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -69,9 +64,6 @@ pub(super) struct Scratch {
     heap: BinaryHeap<Reverse<Candidate>>,
     /// What is left of a word, its beginning last.
     todo: Vec<(Symbol, Range<usize>)>,
-    /// Words seen before: where their ids are in `known_ids`.
-    known: HashMap<Box<str>, Range<usize>>,
-    known_ids: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,9 +87,6 @@ struct Candidate {
 }
 
 const NONE: u32 = u32::MAX;
-/// Words up to this length are remembered, up to this many: the common ones come early.
-const KNOWN_LEN: usize = 48;
-const KNOWN_COUNT: usize = 1 << 16;
 
 impl Bpe {
     /// A vocabulary of `tokens` ids that has no merges yet. `texts` are those that text may become.
@@ -196,45 +185,31 @@ impl Bpe {
         self
     }
 
-    /// Appends the ids of a piece of text.
-    pub(super) fn encode(&self, piece: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<(), Unwritable> {
-        let mut rest = piece;
-        while !rest.is_empty() {
-            let word = if self.words { first_word(rest) } else { rest };
-            rest = &rest[word.len()..];
-            if let Some(known) = scratch.known.get(word) {
-                out.extend_from_slice(&scratch.known_ids[known.clone()]);
-                continue;
-            }
-            let before = out.len();
-            self.encode_word(word, scratch, out)?;
-            if word.len() <= KNOWN_LEN && scratch.known.len() < KNOWN_COUNT {
-                let start = scratch.known_ids.len();
-                scratch.known_ids.extend_from_slice(&out[before..]);
-                scratch.known.insert(word.into(), start..scratch.known_ids.len());
-            }
-        }
-        Ok(())
+    /// The part of `piece` that can be encoded by itself: its first word, or all of it.
+    pub(super) fn first_part<'p>(&self, piece: &'p str) -> &'p str {
+        if self.words { first_word(piece) } else { piece }
     }
 
-    fn encode_word(&self, word: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<(), Unwritable> {
+    /// Appends the ids of a piece of text.
+    pub(super) fn encode(&self, word: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<(), Unwritable> {
         if self.rules.whole_pieces
             && let Some(id) = self.token(word.as_bytes())
         {
             out.push(id);
             return Ok(());
         }
-        let mut last_unknown = false;
+        let mut after_unknown = false;
         self.merge_up(word, 0..word.len(), UNKNOWN, scratch);
         while let Some((symbol, span)) = scratch.todo.pop() {
             let text = &word.as_bytes()[span.clone()];
             if symbol < self.tokens {
                 out.push(symbol);
-                last_unknown = false;
+                after_unknown = false;
             } else if self.first_len(text) < text.len() {
                 self.merge_up(word, span, symbol, scratch);
             } else {
-                last_unknown = self.fall_back(text, last_unknown, out).inspect_err(|_| scratch.todo.clear())?;
+                let written = self.rules.fallback.write(text, after_unknown, out);
+                after_unknown = written.inspect_err(|_| scratch.todo.clear())?;
             }
         }
         Ok(())
@@ -315,26 +290,6 @@ impl Bpe {
             heap.push(Reverse(Candidate { rank, at, left, right, into }));
         }
     }
-
-    /// Writes one character, or byte, that no token is. Whether it became the unknown token.
-    fn fall_back(&self, text: &[u8], last_unknown: bool, out: &mut Vec<u32>) -> Result<bool, Unwritable> {
-        if let Some(ids) = &self.rules.byte_tokens
-            && text.iter().all(|&b| ids[b as usize].is_some())
-        {
-            out.extend(text.iter().filter_map(|&b| ids[b as usize]));
-            return Ok(false);
-        }
-        let Some(unknown) = self.rules.unknown else {
-            return Err(Unwritable(match std::str::from_utf8(text) {
-                Ok(text) => format!("{text:?}"),
-                Err(_) => format!("the byte 0x{}", text.iter().map(|b| format!("{b:02X}")).collect::<String>()),
-            }));
-        };
-        if !(last_unknown && self.rules.fuse_unknown) {
-            out.push(unknown);
-        }
-        Ok(true)
-    }
 }
 
 /// The text up to the first "▁" that follows something else.
@@ -355,8 +310,12 @@ mod tests {
     use super::*;
 
     fn ids(bpe: &Bpe, text: &str) -> Vec<u32> {
-        let mut out = Vec::new();
-        bpe.encode(text, &mut Scratch::default(), &mut out).unwrap();
+        let (mut out, mut rest) = (Vec::new(), text);
+        while !rest.is_empty() {
+            let part = bpe.first_part(rest);
+            bpe.encode(part, &mut Scratch::default(), &mut out).unwrap();
+            rest = &rest[part.len()..];
+        }
         out
     }
 
@@ -399,17 +358,13 @@ mod tests {
             ids.iter().for_each(|&(byte, id)| tokens[byte as usize] = Some(id));
             Some(tokens)
         };
-        let rules = Rules {
-            byte_tokens: byte_tokens(&[(0xc3, 2), (0xa4, 3)]),
-            unknown: Some(0),
-            fuse_unknown: true,
-            ..Rules::default()
-        };
+        let fallback = |fuse| Fallback { bytes: byte_tokens(&[(0xc3, 2), (0xa4, 3)]), unknown: Some(0), fuse };
+        let rules = |fuse| Rules { fallback: fallback(fuse), ..Rules::default() };
         let texts = ["<unk>", "a", "<0xC3>", "<0xA4>"];
-        let bpe = Bpe::new(4, [(1, texts[1].as_bytes())].into_iter(), rules.clone()).finish();
+        let bpe = Bpe::new(4, [(1, texts[1].as_bytes())].into_iter(), rules(true)).finish();
         assert_eq!(ids(&bpe, "aäa"), [1, 2, 3, 1]);
         assert_eq!(ids(&bpe, "aöüa"), [1, 0, 1]);
-        let each = Bpe::new(4, [(1, texts[1].as_bytes())].into_iter(), Rules { fuse_unknown: false, ..rules }).finish();
+        let each = Bpe::new(4, [(1, texts[1].as_bytes())].into_iter(), rules(false)).finish();
         assert_eq!(ids(&each, "öü"), [0, 0]);
 
         let none = of(&["a"], Rules::default()).finish();

@@ -11,16 +11,30 @@ pub(super) enum Strip {
     First,
     /// One at the beginning, and one after every token that is found in the text as it is.
     AfterTokens,
+    /// One at the beginning, and one after every control token.
+    AfterControl,
+    /// One at the very beginning, which decoding itself put there, before any token.
+    Words,
+    /// One at the very end, likewise.
+    Last,
+}
+
+/// Whether the first piece loses its space.
+fn strips_first(strip: Strip) -> bool {
+    !matches!(strip, Strip::None | Strip::Last)
 }
 
 /// All of `ids`.
 pub(super) fn decode(tokenizer: &Tokenizer, ids: &[u32]) -> Result<Vec<u8>> {
     let ids = ids.strip_prefix(&tokenizer.prefix[..]).unwrap_or(ids);
     let ids = ids.strip_suffix(&tokenizer.suffix[..]).unwrap_or(ids);
-    let mut strips = tokenizer.strip != Strip::None;
+    let mut strips = strips_first(tokenizer.strip);
     let mut out = Vec::new();
     for &id in ids {
         out.extend_from_slice(tokenizer.piece(id, &mut strips)?);
+    }
+    if tokenizer.strip == Strip::Last && out.last() == Some(&b' ') {
+        out.pop();
     }
     Ok(out)
 }
@@ -32,12 +46,13 @@ impl Tokenizer {
             return Err(self.request(format!("token {id} is outside the vocabulary of {}", self.vocab_size())));
         };
         let is_text = !matches!(self.kinds[id as usize], Kind::Control | Kind::Unknown | Kind::UserDefined);
-        let bytes = if *strips && is_text { bytes.strip_prefix(b" ").unwrap_or(bytes) } else { bytes };
+        let strips_now = *strips && (is_text || self.strip == Strip::Words);
         *strips = match self.strip {
             Strip::AfterTokens => !is_text,
-            Strip::None | Strip::First => false,
+            Strip::AfterControl => matches!(self.kinds[id as usize], Kind::Control | Kind::Unknown),
+            Strip::None | Strip::First | Strip::Words | Strip::Last => false,
         };
-        Ok(bytes)
+        Ok(if strips_now { bytes.strip_prefix(b" ").unwrap_or(bytes) } else { bytes })
     }
 }
 
@@ -54,7 +69,7 @@ pub struct Decoder {
 impl Decoder {
     /// For ids that begin a text.
     pub fn new(tokenizer: &Tokenizer) -> Decoder {
-        Decoder { waiting: Vec::new(), strips: tokenizer.strip != Strip::None, prefix: Some(0) }
+        Decoder { waiting: Vec::new(), strips: strips_first(tokenizer.strip), prefix: Some(0) }
     }
 
     /// For ids that go on after `prompt`: the space before a word that continues a sentence is text, the one that begins
@@ -63,7 +78,7 @@ impl Decoder {
         let mut decoder = Decoder::new(tokenizer);
         if let Some(&last) = prompt.last() {
             decoder.prefix = None;
-            decoder.strips = tokenizer.strip != Strip::None && prompt == tokenizer.prefix;
+            decoder.strips &= prompt == tokenizer.prefix;
             if !decoder.strips {
                 tokenizer.piece(last, &mut decoder.strips)?;
             }
@@ -81,15 +96,22 @@ impl Decoder {
             self.prefix = None;
         }
         self.waiting.extend_from_slice(tokenizer.piece(id, &mut self.strips)?);
-        let whole = whole_len(&self.waiting);
+        let mut whole = whole_len(&self.waiting);
+        if tokenizer.strip == Strip::Last && self.waiting[..whole].ends_with(b" ") {
+            whole -= 1; // the last one is dropped, and this may be it
+        }
         let text = String::from_utf8_lossy(&self.waiting[..whole]).into_owned();
         self.waiting.drain(..whole);
         Ok(text)
     }
 
     /// What is left when no more ids come: nothing, or U+FFFD for a character that never became whole.
-    pub fn finish(self) -> String {
-        String::from_utf8_lossy(&self.waiting).into_owned()
+    pub fn finish(self, tokenizer: &Tokenizer) -> String {
+        let waiting = match tokenizer.strip {
+            Strip::Last => self.waiting.strip_suffix(b" ").unwrap_or(&self.waiting),
+            _ => &self.waiting,
+        };
+        String::from_utf8_lossy(waiting).into_owned()
     }
 }
 
@@ -110,6 +132,25 @@ fn whole_len(bytes: &[u8]) -> usize {
 /// Whether `bytes` are the beginning of some character and not all of it.
 fn could_go_on(bytes: &[u8]) -> bool {
     !bytes.is_empty() && std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_none())
+}
+
+/// No space before what ends a sentence, nor in contractions.
+pub(super) fn cleaned(bytes: Vec<u8>) -> Vec<u8> {
+    const SHORTER: [(&str, &str); 11] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" do not", " don't"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    let Ok(text) = String::from_utf8(bytes) else { return Vec::new() };
+    SHORTER.iter().fold(text, |text, (from, to)| text.replace(from, to)).into_bytes()
 }
 
 #[cfg(test)]

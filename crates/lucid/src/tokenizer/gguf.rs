@@ -10,11 +10,13 @@
 //! tokenizer.ggml.*_token_id  the special ones
 //! ```
 
+mod models;
+
 use super::{
     Finder, Model, Normal, Special, Step, Strip, Tokenizer,
     added::Added,
-    bpe::{Bpe, Rules},
-    pre::{Alphabet, Pre},
+    decode::cleaned,
+    pre::Alphabet,
     shown,
     vocab::{Kind, SPACE, Strings, byte_level, byte_token},
     wrong,
@@ -30,6 +32,8 @@ pub(super) fn read(gguf: &Gguf) -> Result<Tokenizer> {
     match file.model {
         "llama" => file.sentencepiece(),
         "gpt2" | "gemma4" => file.bpe(),
+        "bert" => file.wordpiece(),
+        "t5" => file.unigram(),
         "none" | "no_vocab" => Err(file.unsupported("says that the file has no vocabulary")),
         other => Err(file.unsupported(format_args!("is {other:?}, which Lucid has no tokenizer for"))),
     }
@@ -45,6 +49,27 @@ struct File<'f> {
     warnings: Vec<String>,
 }
 
+/// What the kinds differ in.
+struct Rest {
+    special: Special,
+    /// What is put around text.
+    bos: bool,
+    eos: bool,
+    separator: bool,
+    strip: Strip,
+    normal: Vec<Normal>,
+    steps: Vec<Step>,
+    model: Model,
+    alphabet: Alphabet,
+}
+
+impl Rest {
+    fn new(special: Special, model: Model, alphabet: Alphabet) -> Rest {
+        let (normal, steps) = (Vec::new(), Vec::new());
+        Rest { special, bos: false, eos: false, separator: false, strip: Strip::None, normal, steps, model, alphabet }
+    }
+}
+
 const MODEL: &str = "tokenizer.ggml.model";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
@@ -56,7 +81,14 @@ impl<'f> File<'f> {
     fn open(path: &'f Path, metadata: &'f Metadata) -> Result<File<'f>> {
         let model = metadata.string(MODEL)?;
         if matches!(model, "none" | "no_vocab") {
-            return Ok(File { path, metadata, model, texts: Strings::default(), kinds: Vec::new(), warnings: Vec::new() });
+            return Ok(File {
+                path,
+                metadata,
+                model,
+                texts: Strings::default(),
+                kinds: Vec::new(),
+                warnings: Vec::new(),
+            });
         }
         let mut texts = Strings::default();
         for text in metadata.strings(TOKENS)? {
@@ -158,156 +190,22 @@ impl<'f> File<'f> {
         })
     }
 
-    /// SentencePiece BPE: the score of a token says how early pairs merge into it.
-    fn sentencepiece(mut self) -> Result<Tokenizer> {
-        let special = self.special(Special { bos: Some(1), eos: Some(2), unknown: Some(0), ..Special::default() })?;
-        let scores = self.scores()?;
-        let tokens = self.texts.len() as u32;
-        let rules = Rules {
-            byte_tokens: byte_tokens(&self.texts, &self.kinds),
-            unknown: special.unknown,
-            fuse_unknown: true,
-            ..Rules::default()
-        };
-        let chosen = |id: usize| matches!(self.kinds[id], Kind::Normal | Kind::UserDefined);
-        let texts = (0..tokens).zip(self.texts.iter()).filter(|(id, _)| chosen(*id as usize));
-        let mut bpe = Bpe::new(tokens, texts, rules);
-        let ranks = ranks_of_scores(&scores);
-        let mut merged = Vec::new();
-        for (id, text) in self.texts.iter().enumerate() {
-            if matches!(self.kinds[id], Kind::Normal | Kind::Unused | Kind::UserDefined) && std::str::from_utf8(text).is_ok() {
-                if text.len() > LONGEST_MERGED {
-                    continue;
-                }
-                merged.push((text, ranks[id]));
-            }
-        }
-        bpe.merge_into(&merged);
-        let long = (0..self.texts.len()).find(|&id| {
-            chosen(id) && self.texts.get(id).is_some_and(|text| text.len() > LONGEST_MERGED)
-                && self.kinds[id] == Kind::Normal
-        });
-        if let Some(id) = long {
-            self.warnings.push(format!("token {id} is longer than {LONGEST_MERGED} bytes and is never chosen"));
-        }
-        let prefix_space = self.flag("add_space_prefix", true)?;
-        let mut normal = Vec::new();
-        if prefix_space {
-            normal.push(Normal::Prepend(" ".into()));
-        }
-        normal.push(Normal::replace(" ", SPACE).map_err(|what| wrong(self.path, what))?);
-        let around = (self.flag("add_bos_token", true)?, self.flag("add_eos_token", false)?);
-        let strip = if prefix_space { Strip::AfterTokens } else { Strip::None };
-        self.finish(special, around, strip, normal, Vec::new(), Model::Bpe(bpe.finish()), Alphabet::Spaced)
-    }
-
-    /// BPE with a list of merges, over bytes or over characters.
-    fn bpe(mut self) -> Result<Tokenizer> {
-        let special = self.special(Special::default())?;
-        let pre = self.pre()?;
-        let tokens = self.texts.len() as u32;
-        let by_bytes = pre.alphabet == Alphabet::Bytes;
-        // From here on, texts of a vocabulary over bytes are those bytes.
-        let own = |text: &[u8]| match by_bytes {
-            true => byte_level::bytes_of(text),
-            false => Some(text.to_vec()),
-        };
-        let chosen = |id: &u32| matches!(self.kinds[*id as usize], Kind::Normal | Kind::UserDefined);
-        let texts: Vec<(u32, Vec<u8>)> =
-            (0..tokens).filter(chosen).filter_map(|id| Some((id, own(self.texts.get(id as usize)?)?))).collect();
-        let rules = Rules {
-            whole_pieces: pre.whole_words,
-            byte_tokens: if by_bytes { None } else { byte_tokens(&self.texts, &self.kinds) },
-            unknown: special.unknown,
-            ..Rules::default()
-        };
-        let mut bpe = Bpe::new(tokens, texts.iter().map(|(id, text)| (*id, &text[..])), rules);
-        if by_bytes {
-            bpe = bpe.by_bytes();
-        }
-        if self.metadata.get(MERGES).is_none() && self.metadata.find(PRE)? == Some("kimi-k2") {
-            // the tokens are numbered by how early they were made
-            let texts: Vec<_> = texts.iter().filter(|(_, t)| t.len() <= LONGEST_MERGED).map(|(id, t)| (&t[..], *id)).collect();
-            bpe.merge_into(&texts);
-        } else {
-            self.merges(&mut bpe, own)?;
-        }
-        let steps = pre.steps().map_err(|what| wrong(self.path, what))?;
-        let mut normal = Vec::new();
-        if pre.alphabet == Alphabet::Spaced {
-            normal.push(Normal::replace(" ", SPACE).map_err(|what| wrong(self.path, what))?);
-        }
-        let around = (self.flag("add_bos_token", pre.bos)?, self.flag("add_eos_token", false)?);
-        self.finish(special, around, Strip::None, normal, steps, Model::Bpe(bpe.finish()), pre.alphabet)
-    }
-
-    /// The pre-tokenizer that the file names, or the default one and a warning.
-    fn pre(&mut self) -> Result<Pre> {
-        let name = match self.model {
-            "gemma4" => Some("gemma4"),
-            _ => self.metadata.find::<&str>(PRE)?,
-        };
-        if let Some(pre) = name.and_then(Pre::named) {
-            return Ok(pre);
-        }
-        let why = match name {
-            Some(name) => format!("the pre-tokenizer {} is not known", shown(name.as_bytes())),
-            None => format!("the file names no pre-tokenizer (metadata key {PRE:?})"),
-        };
-        self.warnings.push(format!("{why}; text is cut like \"default\", and ids may differ from those the model learned"));
-        Pre::named("default").ok_or_else(|| wrong(self.path, why))
-    }
-
-    /// Adds the merges of the file.
-    fn merges(&mut self, bpe: &mut Bpe, own: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Result<()> {
-        let (mut lost, mut first_lost) = (0, None);
-        for (rank, text) in (0..).zip(self.metadata.strings(MERGES)?) {
-            // the left part may itself begin with a space
-            let space = text.iter().skip(1).position(|&b| b == b' ').map(|at| at + 1);
-            let Some((left, right)) = space.map(|at| (&text[..at], &text[at + 1..])).filter(|(_, r)| !r.is_empty()) else {
-                let what = format_args!("has entry {rank}, {}, which is no pair", shown(text));
-                return Err(self.wrong(MERGES, what));
-            };
-            let known = match (own(left), own(right)) {
-                (Some(left), Some(right)) => bpe.merge(rank, &left, &right),
-                _ => false,
-            };
-            if !known {
-                lost += 1;
-                first_lost.get_or_insert(text);
-            }
-        }
-        if let Some(text) = first_lost {
-            let what = format!("{lost} merges make no token of the vocabulary, the first of them {}", shown(text));
-            self.warnings.push(what);
-        }
-        Ok(())
-    }
-
-    /// What is left is the same for all kinds. `around` says whether BOS and EOS are put around text.
-    #[allow(clippy::too_many_arguments)]
-    fn finish(
-        mut self,
-        mut special: Special,
-        around: (bool, bool),
-        strip: Strip,
-        normal: Vec<Normal>,
-        steps: Vec<Step>,
-        model: Model,
-        alphabet: Alphabet,
-    ) -> Result<Tokenizer> {
+    /// What is left is the same for all kinds.
+    fn finish(mut self, rest: Rest) -> Result<Tokenizer> {
+        let Rest { mut special, strip, normal, steps, model, alphabet, .. } = rest;
         special.recognise(&self.texts, &mut self.kinds);
         self.tell_duplicates();
-        let around_ids = |wanted: bool, id: Option<u32>, name: &str| match (wanted, id) {
-            (false, _) => Ok(Vec::new()),
-            (true, Some(id)) => Ok(vec![id]),
+        let around = |wanted: bool, id: Option<u32>, name: &str| match (wanted, id) {
+            (false, _) => Ok(None),
+            (true, Some(id)) => Ok(Some(id)),
             (true, None) => {
-                let what = format_args!("is true, but the file names no {name} token");
-                Err(self.wrong(&format!("tokenizer.ggml.add_{name}_token"), what))
+                let what = format_args!("is not there, but {name} belongs around every text");
+                Err(self.wrong(&format!("tokenizer.ggml.{name}_token_id"), what))
             }
         };
-        let prefix = around_ids(around.0, special.bos, "bos")?;
-        let suffix = around_ids(around.1, special.eos, "eos")?;
+        let prefix = around(rest.bos, special.bos, "bos")?;
+        let separator = around(rest.separator, special.separator, "seperator")?;
+        let suffix = separator.or(around(rest.eos, special.eos, "eos")?);
         let mut written = Strings::default();
         for (id, text) in self.texts.iter().enumerate() {
             written.push(&self.written(id, text, alphabet)?);
@@ -325,8 +223,8 @@ impl<'f> File<'f> {
             inner: Finder::new(Vec::new()),
             steps,
             model,
-            prefix,
-            suffix,
+            prefix: prefix.into_iter().collect(),
+            suffix: suffix.into_iter().collect(),
         })
     }
 
@@ -337,6 +235,7 @@ impl<'f> File<'f> {
                 Some(byte) => vec![byte],
                 None => return Err(self.wrong(TYPES, format_args!("says that token {id}, {}, is a byte", shown(text)))),
             },
+            (_, Alphabet::Words) => word(&with_spaces(text), self.kinds[id]),
             (Kind::Control | Kind::Unknown | Kind::UserDefined, _) | (_, Alphabet::Plain) => text.to_vec(),
             (_, Alphabet::Bytes) => byte_level::bytes_of(text).unwrap_or_else(|| text.to_vec()),
             (_, Alphabet::Spaced) => with_spaces(text),
@@ -348,7 +247,9 @@ impl<'f> File<'f> {
         // Only Phi-3's own files say that its special tokens take the white space after them.
         let name = self.metadata.find::<&str>("general.name")?.unwrap_or_default().to_lowercase();
         let phi3 = name.contains("phi-3") || name.contains("phi3");
-        let keeps = |id: u32| [special.bos, special.unknown].contains(&Some(id)) || self.texts.get(id as usize) == Some(b"<|endoftext|>");
+        let keeps = |id: u32| {
+            [special.bos, special.unknown].contains(&Some(id)) || self.texts.get(id as usize) == Some(b"<|endoftext|>")
+        };
         let mut tokens = Vec::new();
         for (id, text) in (0..).zip(self.texts.iter()) {
             let kind = self.kinds[id as usize];
@@ -356,7 +257,8 @@ impl<'f> File<'f> {
                 continue;
             }
             if text.len() > LONGEST_FOUND {
-                let what = format_args!("token {id} is longer than the {LONGEST_FOUND} bytes that are looked for in text");
+                let what =
+                    format_args!("token {id} is longer than the {LONGEST_FOUND} bytes that are looked for in text");
                 return Err(Error::file(ErrorKind::Unsupported, self.path, what));
             }
             tokens.push(Added {
@@ -400,19 +302,6 @@ pub(super) fn with_spaces(text: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The tokens that write one byte each. `None` when there are none.
-pub(super) fn byte_tokens(texts: &Strings, kinds: &[Kind]) -> Option<Box<[Option<u32>; 256]>> {
-    let mut ids = Box::new([None; 256]);
-    for (id, text) in (0..).zip(texts.iter()) {
-        if kinds[id as usize] == Kind::Byte
-            && let Some(byte) = byte_token(text)
-        {
-            ids[byte as usize].get_or_insert(id);
-        }
-    }
-    ids.iter().any(Option::is_some).then_some(ids)
-}
-
 /// The rank of each token when pairs merge into the highest score first. Equal scores have equal ranks.
 pub(super) fn ranks_of_scores(scores: &[f32]) -> Vec<u32> {
     let value = |&id: &usize| scores[id] + 0.0; // -0 is 0
@@ -423,4 +312,12 @@ pub(super) fn ranks_of_scores(scores: &[f32]) -> Vec<u32> {
         ranks[pair[1]] = ranks[pair[0]] + u32::from(value(&pair[0]) != value(&pair[1]));
     }
     ranks
+}
+
+/// A token among words: a space before it unless it continues one, none before what ends a sentence.
+fn word(text: &[u8], kind: Kind) -> Vec<u8> {
+    match kind {
+        Kind::Control | Kind::Unknown => [b" ", text].concat(),
+        _ => cleaned(text.to_vec()),
+    }
 }

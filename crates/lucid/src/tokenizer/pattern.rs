@@ -60,9 +60,16 @@ enum Assert {
 
 /// A place to go back to.
 enum Frame {
-    At { op: usize, at: usize },
+    At {
+        op: usize,
+        at: usize,
+    },
     /// A run that can be one character shorter, down to `low`.
-    Shorter { op: usize, low: usize, at: usize },
+    Shorter {
+        op: usize,
+        low: usize,
+        at: usize,
+    },
 }
 
 /// Steps that a search may still take.

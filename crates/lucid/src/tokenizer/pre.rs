@@ -28,6 +28,8 @@ pub(super) enum Alphabet {
     Spaced,
     /// Characters as they are.
     Plain,
+    /// Words with "▁" before them, as WordPiece vocabularies are written in GGUF.
+    Words,
 }
 
 macro_rules! contraction {
@@ -80,11 +82,8 @@ macro_rules! spaces {
 pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = concat!(contraction!(), "|", word!(), r"|\p{N}{1,3}|", signs!(), "|", spaces!());
 const QWEN2: &str = concat!(contraction!(), "|", word!(), r"|\p{N}|", signs!(), "|", spaces!());
-const GPT4O: &str = concat!(
-    cased_word!(concat!(contraction!(), "?")),
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|",
-    spaces!()
-);
+const GPT4O: &str =
+    concat!(cased_word!(concat!(contraction!(), "?")), r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|", spaces!());
 const DEEPSEEK3: &str = concat!(
     r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"##,
     r"[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|",
@@ -102,7 +101,15 @@ const BYTES: Pre = Pre { names: &[], patterns: &[], whole_words: false, bos: fal
 const TABLE: &[Pre] = &[
     Pre {
         names: &[
-            "llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano",
+            "llama3",
+            "llama-v3",
+            "llama-bpe",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+            "jina-v5-nano",
         ],
         patterns: &[LLAMA3],
         whole_words: true,
@@ -114,30 +121,58 @@ const TABLE: &[Pre] = &[
     Pre {
         names: &["jais-2"],
         patterns: &[concat!(
-            contraction!(), "|", word!(), r"|\p{N}{1,3}|", signs!(), r"|\s*[\r\n]+",
+            contraction!(),
+            "|",
+            word!(),
+            r"|\p{N}{1,3}|",
+            signs!(),
+            r"|\s*[\r\n]+",
             r"|\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)",
             r"|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}"
         )],
         ..BYTES
     },
     Pre {
-        names: &["gpt-2", "phi-2", "jina-es", "jina-de", "gigachat", "jina-v2-es", "jina-v2-de", "a.x-4.0", "mellum",
-            "modern-bert", "jina-v1-en", "jina-v2-code", "roberta-bpe", "mpt", "olmo", "jais", "exaone4", "trillion",
+        names: &[
+            "gpt-2",
+            "phi-2",
+            "jina-es",
+            "jina-de",
+            "gigachat",
+            "jina-v2-es",
+            "jina-v2-de",
+            "a.x-4.0",
+            "mellum",
+            "modern-bert",
+            "jina-v1-en",
+            "jina-v2-code",
+            "roberta-bpe",
+            "mpt",
+            "olmo",
+            "jais",
+            "exaone4",
+            "trillion",
             "granite-docling",
         ],
         patterns: &[GPT2],
         ..BYTES
     },
     Pre {
-        names: &[
-            "starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2",
-        ],
+        names: &["starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"],
         patterns: &[r"\p{N}", GPT2],
         ..BYTES
     },
     Pre {
         names: &[
-            "qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2",
+            "qwen2",
+            "deepseek-r1-qwen",
+            "kormo",
+            "f2llmv2",
+            "megrez",
+            "stablelm2",
+            "hunyuan",
+            "solar-open",
+            "grok-2",
         ],
         patterns: &[QWEN2],
         ..BYTES
@@ -145,22 +180,17 @@ const TABLE: &[Pre] = &[
     Pre {
         names: &["qwen35"],
         patterns: &[concat!(
-            contraction!(), r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|", spaces!()
+            contraction!(),
+            r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|",
+            spaces!()
         )],
         ..BYTES
     },
-    Pre {
-        names: &["ufakzeka"],
-        patterns: &[concat!(word!(), r"|\p{N}|", signs!(), "|", spaces!())],
-        ..BYTES
-    },
+    Pre { names: &["ufakzeka"], patterns: &[concat!(word!(), r"|\p{N}|", signs!(), "|", spaces!())], ..BYTES },
     Pre { names: &["laguna"], patterns: &[LINES, QWEN2], ..BYTES },
     Pre {
         names: &["minicpm5"],
-        patterns: &[
-            r"\p{N}{1,3}",
-            concat!(contraction!(), "|", word!(), r"|\p{N}+|", signs!(), "|", spaces!()),
-        ],
+        patterns: &[r"\p{N}{1,3}", concat!(contraction!(), "|", word!(), r"|\p{N}+|", signs!(), "|", spaces!())],
         whole_words: true,
         ..BYTES
     },
@@ -240,29 +270,17 @@ const TABLE: &[Pre] = &[
         names: &["youtu"],
         patterns: &[
             "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+",
-            concat!(
-                cased_word!(concat!(contraction!(), "?")),
-                r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|",
-                spaces!()
-            ),
+            concat!(cased_word!(concat!(contraction!(), "?")), r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|", spaces!()),
         ],
         whole_words: true,
         ..BYTES
     },
     Pre {
         names: &["afmoe"],
-        patterns: &[
-            DIGIT_GROUPS,
-            "[一-鿿㐀-䶿\u{F900}-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+",
-            DEEPSEEK3,
-        ],
+        patterns: &[DIGIT_GROUPS, "[一-鿿㐀-䶿\u{F900}-﫿぀-ゟ゠-ヿ･-ﾟ⼀-⿟เ-๿຀-໿ក-៿က-႟ꩠ-ꩿꧠ-꧿가-힯ᄀ-ᇿ]+", DEEPSEEK3],
         ..BYTES
     },
-    Pre {
-        names: &["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"],
-        patterns: &[GPT4O],
-        ..BYTES
-    },
+    Pre { names: &["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"], patterns: &[GPT4O], ..BYTES },
     Pre { names: &["granite-embed-multi-97m"], patterns: &[GPT4O], whole_words: true, ..BYTES },
     Pre { names: &["tiny_aya", "cohere2moe"], patterns: &[DIGIT_GROUPS, GPT4O], ..BYTES },
     Pre {

@@ -33,36 +33,100 @@ pub struct Special {
 
 /// The texts by which tokens are known whose ids no file names, in order of precedence.
 const EOT: &[&str] = &[
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<turn|>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>", "[EOT]",
-    "<｜end▁of▁sentence｜>", "<end_of_utterance>",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<｜end▁of▁sentence｜>",
+    "<end_of_utterance>",
 ];
 const EOM: &[&str] = &["<|eom_id|>"];
 const FIM_PREFIX: &[&str] = &[
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<｜fim▁begin｜>",
+    "<PRE>",
+    "▁<PRE>",
+    "<|code_prefix|>",
     "<|prefix|>",
 ];
 const FIM_SUFFIX: &[&str] = &[
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
+    "<|fim_suffix|>",
+    "<fim-suffix>",
+    "<fim_suffix>",
+    "<｜fim▁hole｜>",
+    "<SUF>",
+    "▁<SUF>",
+    "<|code_suffix|>",
     "<|suffix|>",
 ];
 const FIM_MIDDLE: &[&str] = &[
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
+    "<|fim_middle|>",
+    "<fim-middle>",
+    "<fim_middle>",
+    "<｜fim▁end｜>",
+    "<MID>",
+    "▁<MID>",
+    "<|code_middle|>",
     "<|middle|>",
 ];
 /// Those that end a turn beside the ones above.
 const STOP: &[&str] = &[
-    "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "</s>", "[EOS]", "<eos>", "<|tool_response>", "[e~[",
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>",
-    "<REPO>", "<reponame>", "<|file_sep|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "</s>",
+    "[EOS]",
+    "<eos>",
+    "<|tool_response>",
+    "[e~[",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
 ];
 
 impl Special {
+    /// These, and those of `base` where there is none.
+    pub(super) fn over(self, base: Special) -> Special {
+        Special {
+            bos: self.bos.or(base.bos),
+            eos: self.eos.or(base.eos),
+            eot: self.eot.or(base.eot),
+            eom: self.eom.or(base.eom),
+            unknown: self.unknown.or(base.unknown),
+            separator: self.separator.or(base.separator),
+            padding: self.padding.or(base.padding),
+            mask: self.mask.or(base.mask),
+            fim_prefix: self.fim_prefix.or(base.fim_prefix),
+            fim_suffix: self.fim_suffix.or(base.fim_suffix),
+            fim_middle: self.fim_middle.or(base.fim_middle),
+            stop: [self.stop, base.stop].concat(),
+        }
+    }
+
     /// Fills in what the file did not name, by the texts of the tokens. Such tokens are structure whatever the file says,
     /// so that no text can smuggle them in.
     pub(super) fn recognise(&mut self, texts: &Strings, kinds: &mut [Kind]) {
         let ids = |known: &[&str]| {
             let mut found: Vec<(usize, u32)> = Vec::new(); // by precedence, then id
-            let looks_special = |text: &[u8]| matches!(text.first(), Some(b'<' | b'[' | b'_' | 0xe2)) && text.len() < 40;
+            let looks_special =
+                |text: &[u8]| matches!(text.first(), Some(b'<' | b'[' | b'_' | 0xe2)) && text.len() < 40;
             for (id, text) in (0..).zip(texts.iter()).filter(|(_, text)| looks_special(text)) {
                 if let Some(rank) = known.iter().position(|k| k.as_bytes() == text) {
                     found.push((rank, id));

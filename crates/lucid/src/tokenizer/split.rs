@@ -1,8 +1,10 @@
 //! Cutting text into the pieces that are encoded on their own: what a file calls its pre-tokenizer.
 
-use super::pattern::{Fuel, OutOfFuel, Pattern};
-use std::borrow::Cow;
-use std::ops::Range;
+use super::{
+    pattern::{Fuel, OutOfFuel, Pattern},
+    vocab::byte_level,
+};
+use std::{borrow::Cow, ops::Range};
 
 /// One step of a pre-tokenizer. Each works on every piece that the step before left.
 #[derive(Debug)]
@@ -13,6 +15,8 @@ pub(super) enum Step {
     DigitGroups { runs: Pattern, isolate: bool },
     /// Puts a space before every piece that has none.
     SpacePrefix,
+    /// Writes bytes as characters.
+    ByteLevel,
     /// Writes spaces as another character, and begins pieces with it.
     Metaspace { space: char, prepend: Prepend, split: bool },
 }
@@ -53,6 +57,15 @@ impl Step {
     }
 }
 
+/// What counts as punctuation where a file says just that.
+pub(super) const PUNCTUATION: &str = r"[!-/:-@\[-`{-~\p{P}]";
+
+/// BERT's pre-tokenizer: words without the space between them, and punctuation.
+pub(super) fn bert() -> Result<Vec<Step>, String> {
+    let spaces = Step::Pattern { pattern: Pattern::new(r"\s")?, behavior: Behavior::Removed, invert: false };
+    Ok(vec![spaces, Step::isolate(PUNCTUATION)?])
+}
+
 /// Pieces of a text, which the steps may have rewritten.
 #[derive(Debug)]
 pub(super) struct Pieces<'t> {
@@ -89,6 +102,9 @@ pub(super) fn split<'t>(
                     }
                     out.push_str(piece);
                 });
+            }
+            Step::ByteLevel => {
+                pieces.rewrite(ranges, |_, piece, out| out.extend(piece.bytes().map(byte_level::char_of)));
             }
             Step::Metaspace { space, prepend, split } => {
                 pieces.rewrite(ranges, |start, piece, out| {
@@ -173,10 +189,7 @@ fn cut(
 }
 
 /// Joins a piece to its neighbour before it where `joins` says so, from whether each is a match.
-fn joined(
-    pieces: impl Iterator<Item = (Range<usize>, bool)>,
-    joins: impl Fn(bool, bool) -> bool,
-) -> Vec<Range<usize>> {
+fn joined(pieces: impl Iterator<Item = (Range<usize>, bool)>, joins: impl Fn(bool, bool) -> bool) -> Vec<Range<usize>> {
     let mut out: Vec<Range<usize>> = Vec::new();
     let mut last_matched = false;
     for (piece, matched) in pieces {
@@ -206,7 +219,7 @@ fn cut_digits(
         let digits = &text[run.clone()];
         let count = digits.chars().count();
         for (i, (at, _)) in digits.char_indices().enumerate() {
-            if (count - i) % 3 == 0 || (isolate && i == 0) {
+            if (count - i).is_multiple_of(3) || (isolate && i == 0) {
                 out.push(base + done..base + run.start + at);
                 done = run.start + at;
             }
@@ -245,9 +258,15 @@ mod tests {
         let with = |behavior, invert, text: &str| {
             pieces(&[Step::Pattern { pattern: Pattern::new("-").unwrap(), behavior, invert }], text, true)
         };
-        assert_eq!(with(Behavior::Isolated, false, "the-final--countdown"), ["the", "-", "final", "-", "-", "countdown"]);
+        assert_eq!(
+            with(Behavior::Isolated, false, "the-final--countdown"),
+            ["the", "-", "final", "-", "-", "countdown"]
+        );
         assert_eq!(with(Behavior::Removed, false, "the-final--countdown"), ["the", "final", "countdown"]);
-        assert_eq!(with(Behavior::MergedWithPrevious, false, "the-final--countdown"), ["the-", "final-", "-", "countdown"]);
+        assert_eq!(
+            with(Behavior::MergedWithPrevious, false, "the-final--countdown"),
+            ["the-", "final-", "-", "countdown"]
+        );
         assert_eq!(with(Behavior::MergedWithNext, false, "the-final--countdown"), ["the", "-final", "-", "-countdown"]);
         assert_eq!(with(Behavior::Contiguous, false, "the-final--countdown"), ["the", "-", "final", "--", "countdown"]);
         assert_eq!(with(Behavior::Removed, true, "the-final--countdown"), ["-", "-", "-"]);

@@ -23,8 +23,13 @@ impl Trie {
     pub(super) fn new(mut entries: Vec<(&[u8], u32)>) -> Trie {
         entries.retain(|(text, _)| !text.is_empty());
         entries.sort_by_key(|(text, _)| *text); // stable
-        let mut trie =
-            Trie { edges: Vec::new(), labels: Vec::new(), targets: Vec::new(), values: Vec::new(), root: [NONE; 256].into() };
+        let mut trie = Trie {
+            edges: Vec::new(),
+            labels: Vec::new(),
+            targets: Vec::new(),
+            values: Vec::new(),
+            root: [NONE; 256].into(),
+        };
         // level by level, so that the children of a node are numbered in a row
         let mut open = VecDeque::from([(0, entries.len(), 0)]);
         let mut nodes = 1;

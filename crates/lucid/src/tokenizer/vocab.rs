@@ -77,25 +77,40 @@ pub(super) fn byte_token(text: &[u8]) -> Option<u8> {
 /// The characters that byte-level vocabularies write bytes as: a printable Latin-1 character stands for itself, the rest
 /// are numbered from U+0100 in order, so that a space is "Ġ" and a line feed "Ċ".
 pub(super) mod byte_level {
-    fn is_itself(byte: u8) -> bool {
+    const fn is_itself(byte: u8) -> bool {
         matches!(byte, 0x21..=0x7e | 0xa1..=0xac | 0xae..=0xff)
     }
 
+    /// How many bytes are not themselves.
+    const OTHERS: usize = 68;
+
+    /// The bytes that are not themselves, in order.
+    const OTHER: [u8; OTHERS] = {
+        let mut others = [0; OTHERS];
+        let (mut count, mut byte) = (0, 0);
+        while byte < 256 {
+            if !is_itself(byte as u8) {
+                others[count] = byte as u8;
+                count += 1;
+            }
+            byte += 1;
+        }
+        others
+    };
+
     /// The character for `byte`.
     pub(in super::super) fn char_of(byte: u8) -> char {
-        if is_itself(byte) {
-            return byte as char;
+        match OTHER.binary_search(&byte) {
+            Ok(rank) => char::from_u32(0x100 + rank as u32).unwrap_or_default(),
+            Err(_) => byte as char,
         }
-        let rank = (0..byte).filter(|&b| !is_itself(b)).count() as u32;
-        char::from_u32(0x100 + rank).unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
     /// The byte that `c` stands for.
     fn byte_of(c: char) -> Option<u8> {
-        match u32::from(c) {
+        match usize::try_from(u32::from(c)).ok()? {
             code @ 0..=0xff => Some(code as u8).filter(|&b| is_itself(b)),
-            code @ 0x100..=0x143 => (0..=255u8).filter(|&b| !is_itself(b)).nth(code as usize - 0x100),
-            _ => None,
+            code => OTHER.get(code - 0x100).copied(),
         }
     }
 
