@@ -163,10 +163,11 @@ fn with(mut a: [usize; 3], i: usize, value: usize) -> [usize; 3] {
     a
 }
 
-/// From this many values on, [`Tensor::par_map`] uses more than one thread. Starting a thread costs tens of microseconds:
-/// below about this many values a cheap function on one thread is done before a second one has begun. Measured by
-/// `cargo run --release --example par_map`; the table is in bench/RESULTS.md.
-pub const PAR_MAP_MIN: usize = 1 << 17;
+/// From this many values on, [`Tensor::par_map`] uses more than one thread. Starting two costs some 40 µs: a dear function (a
+/// sine and an exponential) gains from about this many values, a cheap one (a product and a sum) gained at no size: use
+/// [`Tensor::map`] for it. Measured by
+/// `cargo run --release -p lucid --example par_map`; the table is in bench/RESULTS.md.
+pub const PAR_MAP_MIN: usize = 1 << 15;
 
 impl<'a, T: Element, B: Host<T>, S: Readable, D: Shape> Tensor<'a, T, B, S, D> {
     /// The value at an index: one number per axis, the rest zero. `None` outside.
