@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod completions;
+mod detokenize;
 mod info;
 mod inspect;
 mod logits;
 mod output;
 mod quantize;
+mod tokenize;
 mod units;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
+  lucid tokenize model.gguf --text 'Hello world'
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
 
 Every command has its own --help with examples.";
@@ -38,6 +41,10 @@ enum Command {
     Info(info::Args),
     /// Logits of every position for a list of token ids, as a .npy file
     Logits(logits::Args),
+    /// The ids of a text
+    Tokenize(tokenize::Args),
+    /// The bytes that ids write
+    Detokenize(detokenize::Args),
     /// Write a GGUF file with its matrices in other formats
     Quantize(quantize::Args),
     /// A completion script for your shell
@@ -49,6 +56,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Detokenize(args) => detokenize::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Completions(args) => completions::run(args),
     };

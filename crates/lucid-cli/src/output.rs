@@ -4,10 +4,20 @@ use std::io::{self, ErrorKind, Write};
 
 /// Writes all of `text` to stdout. A closed pipe is an error like any other here; [`is_closed_pipe`] tells it apart.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(bytes)?;
     out.flush()?;
     Ok(())
+}
+
+/// Tells the user, on stderr, what had to be assumed.
+pub(crate) fn warn(warning: &str) {
+    eprintln!("warning: {}", plain(warning));
 }
 
 /// Whether the reader of stdout went away (`| head -1`): no reason to complain.
