@@ -4,12 +4,18 @@
 #![forbid(unsafe_code)]
 
 mod completions;
+mod compute;
 mod detokenize;
 mod info;
 mod inspect;
+mod interrupt;
 mod logits;
+mod model;
 mod output;
+mod progress;
 mod quantize;
+mod run;
+mod sampling;
 mod tokenize;
 mod units;
 
@@ -25,6 +31,7 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
+  lucid run model.gguf -p \"Once upon a time\"  a text goes on
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
@@ -35,6 +42,8 @@ Every command has its own --help with examples.";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Continue a text
+    Run(Box<run::Args>),
     /// What is in a file or folder: metadata, tensors, sizes, warnings
     Inspect(inspect::Args),
     /// Layers, heads, parameters and memory of a model, by name or by path
@@ -53,6 +62,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),
@@ -64,6 +74,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<interrupt::Interrupted>() => interrupt::Interrupted::exit_code(),
         Err(error) => {
             // one sentence, then the causes
             eprintln!("lucid: {error}");
