@@ -154,6 +154,8 @@ formats! {
     Q2_0 = 42, "Q2_0", q2_0;
 }
 
+pub(crate) mod unpack;
+
 /// One block of weights: how many values in how many bytes, and how to read them.
 pub trait Block {
     /// The same format as a run-time value.
@@ -275,6 +277,34 @@ fn u16_at(bytes: &[u8], at: usize) -> u16 {
 /// The little-endian u32 at byte `at`.
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// What tests of several files need.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// Rows of random blocks of a format, each block drawn again until its values are finite and not huge.
+    pub(crate) fn random_rows(format: Format, n_in: usize, n_out: usize) -> Vec<u8> {
+        let mut state = 0x1234_5678_9abc_def1u64;
+        let mut values = vec![0.0; format.block_len()];
+        let mut rows = Vec::new();
+        while rows.len() < n_out * format.row_bytes(n_in).unwrap() {
+            let block: Vec<u8> = (0..format.block_bytes())
+                .map(|_| {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    (state >> 56) as u8
+                })
+                .collect();
+            format.decode(&block, &mut values);
+            if values.iter().all(|v| v.abs() < 1e20) {
+                rows.extend(block);
+            }
+        }
+        rows
+    }
 }
 
 #[cfg(test)]

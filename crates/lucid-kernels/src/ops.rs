@@ -34,7 +34,7 @@ fn f32_at(bytes: &[u8], i: usize) -> f64 {
 
 /// What the tests of the operations share.
 #[cfg(test)]
-mod testing {
+pub(crate) mod testing {
     use crate::oracle::UNIT_F32;
 
     /// `n` reproducible values in (−1, 1) with 24 random bits each.

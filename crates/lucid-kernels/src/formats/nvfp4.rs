@@ -37,7 +37,7 @@ impl Block for NVFP4 {
 }
 
 /// Half the value of an unsigned E4M3 float, exactly.
-fn half_scale(scale: u8) -> f32 {
+pub(super) fn half_scale(scale: u8) -> f32 {
     if scale == 0x7F {
         return 0.0;
     }

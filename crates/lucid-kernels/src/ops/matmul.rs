@@ -28,29 +28,10 @@ pub fn matmul(format: Format, w: &[u8], x: &[f32], n_in: usize, y: &mut [f32]) {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::oracle::{self, UNIT_F64};
-
-    /// Rows of random blocks of a format, each block drawn again until its values are finite and not huge.
-    fn random_rows(format: Format, n_in: usize, n_out: usize) -> Vec<u8> {
-        let mut state = 0x1234_5678_9abc_def1u64;
-        let mut values = vec![0.0; format.block_len()];
-        let mut rows = Vec::new();
-        while rows.len() < n_out * format.row_bytes(n_in).unwrap() {
-            let block: Vec<u8> = (0..format.block_bytes())
-                .map(|_| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    (state >> 56) as u8
-                })
-                .collect();
-            format.decode(&block, &mut values);
-            if values.iter().all(|v| v.abs() < 1e20) {
-                rows.extend(block);
-            }
-        }
-        rows
-    }
+    use crate::{
+        formats::testing::random_rows,
+        oracle::{self, UNIT_F64},
+    };
 
     #[test]
     fn stays_within_the_derived_bound_in_every_format() {

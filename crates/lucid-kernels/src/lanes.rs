@@ -1,0 +1,170 @@
+//! Sixteen virtual lanes: one small vector layer under all kernels, so that one source text gives the same bits everywhere.
+//!
+//! A [`Lanes`] is sixteen f32 and sixteen i32 side by side: one register of AVX-512, two of AVX2, four of NEON, or an array in
+//! plain loops. Each operation acts on every lane as IEEE 754 defines it, with one rounding, so it has one right answer; a
+//! kernel written over this trait is a fixed sequence of such operations and therefore has one right answer, too. Nothing here
+//! may round otherwise (no reciprocal estimates), and sums across lanes go in a fixed order.
+//!
+//! [`run`] is how a [`Level`] becomes a type: a [`Kernel`] is a function generic over `Lanes`, and is compiled once per level
+//! inside a function that enables the level's instructions. Everything below that function is `#[inline(always)]`, because
+//! code inherits the instructions of the function into which it is inlined.
+
+pub(crate) mod scalar;
+
+use crate::level::Level;
+
+/// Sixteen lanes of f32 and i32 at one level.
+///
+/// # Safety
+/// Functions read and write through raw pointers, any alignment: the caller vouches for sixteen values behind each unless
+/// stated otherwise. The functions of an implementation may only be called where its level's instructions exist.
+#[allow(dead_code)] // the integer half is for the matrix product
+pub(crate) trait Lanes: Copy + 'static {
+    /// Sixteen f32.
+    type F: Copy;
+    /// Sixteen i32.
+    type I: Copy;
+    /// 64 bytes.
+    type B: Copy;
+
+    /// Sixteen f32 from memory.
+    unsafe fn load(p: *const f32) -> Self::F;
+    /// Sixteen f32 to memory.
+    unsafe fn store(p: *mut f32, x: Self::F);
+    /// One value in every lane.
+    unsafe fn splat(x: f32) -> Self::F;
+    /// `a + b`.
+    unsafe fn add(a: Self::F, b: Self::F) -> Self::F;
+    /// `a − b`.
+    unsafe fn sub(a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b`.
+    unsafe fn mul(a: Self::F, b: Self::F) -> Self::F;
+    /// `a / b`.
+    unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
+    /// `a · b + c`, rounded once.
+    unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `√a`.
+    unsafe fn sqrt(a: Self::F) -> Self::F;
+    /// The nearest integer, to even where two are as near.
+    unsafe fn round(a: Self::F) -> Self::F;
+    /// `a > b ? x : y`; false where one is NaN.
+    unsafe fn if_greater(a: Self::F, b: Self::F, x: Self::F, y: Self::F) -> Self::F;
+    /// `a` is NaN ? the one NaN `0x7FC00000` : `a`.
+    unsafe fn canonical(a: Self::F) -> Self::F;
+    /// 2ⁿ for lanes of whole numbers n in −126 ..= 127; anything for others.
+    unsafe fn exp2_whole(n: Self::F) -> Self::F;
+
+    /// Sixteen f16 from memory, widened.
+    unsafe fn load_f16(p: *const u8) -> Self::F;
+    /// Sixteen bf16 from memory, widened.
+    unsafe fn load_bf16(p: *const u8) -> Self::F;
+    /// Sixteen i8 from memory, widened.
+    unsafe fn load_i8(p: *const i8) -> Self::F;
+    /// Sixteen u8 from memory, less an offset, as f32.
+    unsafe fn load_u8(p: *const u8, offset: i32) -> Self::F;
+    /// Sixteen whole numbers in −128 ..= 127 as bytes.
+    unsafe fn store_i8(p: *mut i8, x: Self::F);
+    /// The largest magnitude of 32 values, from memory, as bits: a NaN or an infinity is at least `0x7F800000`.
+    unsafe fn largest_of_32(p: *const f32) -> u32;
+
+    /// Sixteen i32 from memory.
+    unsafe fn load_i32(p: *const i32) -> Self::I;
+    /// One integer in every lane.
+    unsafe fn splat_i32(x: i32) -> Self::I;
+    /// Integer sum.
+    unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I;
+    /// The nearest f32 of an integer.
+    unsafe fn to_f32(a: Self::I) -> Self::F;
+
+    /// 64 bytes from memory.
+    unsafe fn load_bytes(p: *const u8) -> Self::B;
+    /// Four bytes from memory, sixteen times.
+    unsafe fn splat_bytes(p: *const i8) -> Self::B;
+    /// Whether [`Lanes::dot`] takes any `u8` for the weights. Where not, it takes `0 ..= 127`, and [`Lanes::dot_wide`] subtracts 128.
+    const FULL: bool;
+    /// `acc + Σ u·x` over the four bytes of each lane, u unsigned, x signed and not −128.
+    unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
+    /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
+    unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
+    /// Sums of four neighbouring lanes of eight vectors. Vector i holds, in four lanes each, the first half of block 2i, its
+    /// second half, the first half of block 2i + 1, its second half. The results are the first halves of all sixteen blocks,
+    /// and the second.
+    unsafe fn sums_of_four(v: [Self::I; 8]) -> (Self::I, Self::I);
+    /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
+    unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16];
+    /// Asks for the cache line at `p`, which need not exist.
+    unsafe fn prefetch(p: *const u8);
+}
+
+/// A kernel: one source text for all levels.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Out;
+    /// The kernel at one level.
+    ///
+    /// # Safety
+    /// Only where the instructions of `L` exist. Implementations are `#[inline(always)]`.
+    unsafe fn at<L: Lanes>(self) -> Self::Out;
+}
+
+/// Runs the kernel at the level.
+pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Out {
+    let _ = level;
+    // SAFETY: plain loops need no instructions.
+    unsafe { kernel.at::<scalar::Scalar>() }
+}
+
+/// Adds the lanes in order: ((0 + x₀) + x₁) + … + x₁₅. The zero makes the sign of a zero lane irrelevant.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn sum_in_order<L: Lanes>(x: L::F) -> f32 {
+    let mut lanes = [0f32; 16];
+    // SAFETY: the array has sixteen values; the level is the caller's.
+    unsafe { L::store(lanes.as_mut_ptr(), x) };
+    lanes.iter().fold(0.0, |sum, x| sum + x)
+}
+
+/// The largest lane; NaN lanes are left out.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn largest<L: Lanes>(x: L::F) -> f32 {
+    let mut lanes = [0f32; 16];
+    // SAFETY: the array has sixteen values; the level is the caller's.
+    unsafe { L::store(lanes.as_mut_ptr(), x) };
+    lanes.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max })
+}
+
+/// `eˣ`, within 2 units in the last place for results from 2⁻¹²⁴ to the largest f32; 0 below x = −86, infinite above 88.7.
+///
+/// With n = round(x · log₂ e) and r = x − n·ln 2 ∈ ±0.35, eˣ = 2ⁿ · eʳ. ln 2 is subtracted in two parts, of which the first has
+/// so few bits that n times it is exact; eʳ is its Taylor polynomial of degree 7, off by r⁸/8! < 6·10⁻⁹ of it. The power comes in
+/// two factors, 2ⁿ⁻¹ and 2, because 2¹²⁸ is no f32.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+pub(crate) unsafe fn exp<L: Lanes>(x: L::F) -> L::F {
+    // SAFETY: operations on registers; the level is the caller's.
+    unsafe {
+        let top = L::splat(89.0);
+        let x = L::if_greater(x, top, top, x);
+        let n = L::round(L::mul(x, L::splat(std::f32::consts::LOG2_E)));
+        let r = L::fma(n, L::splat(-LN_2_HIGH), x);
+        let r = L::fma(n, L::splat(-LN_2_LOW), r);
+        let mut p = L::splat(1.0 / 5040.0);
+        for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
+            p = L::fma(p, r, L::splat(c));
+        }
+        let power = L::exp2_whole(L::sub(n, L::splat(1.0)));
+        let y = L::mul(L::mul(p, power), L::splat(2.0));
+        L::if_greater(L::splat(-86.0), x, L::splat(0.0), y)
+    }
+}
+
+/// ln 2 to fifteen bits, and the rest of it.
+const LN_2_HIGH: f32 = 0.693_145_75; // 0x3F317200
+const LN_2_LOW: f32 = 1.428_606_8e-6;
