@@ -4,11 +4,19 @@
 #![forbid(unsafe_code)]
 
 mod completions;
+mod compute;
+mod detokenize;
 mod info;
 mod inspect;
+mod interrupt;
 mod logits;
+mod model;
 mod output;
+mod progress;
 mod quantize;
+mod run;
+mod sampling;
+mod tokenize;
 mod units;
 
 use clap::{Parser, Subcommand};
@@ -23,21 +31,29 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
+  lucid run model.gguf -p \"Once upon a time\"  a text goes on
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
+  lucid tokenize model.gguf --text 'Hello world'
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
 
 Every command has its own --help with examples.";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Continue a text
+    Run(Box<run::Args>),
     /// What is in a file or folder: metadata, tensors, sizes, warnings
     Inspect(inspect::Args),
     /// Layers, heads, parameters and memory of a model, by name or by path
     Info(info::Args),
     /// Logits of every position for a list of token ids, as a .npy file
     Logits(logits::Args),
+    /// The ids of a text
+    Tokenize(tokenize::Args),
+    /// The bytes that ids write
+    Detokenize(detokenize::Args),
     /// Write a GGUF file with its matrices in other formats
     Quantize(quantize::Args),
     /// A completion script for your shell
@@ -46,15 +62,19 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Run(args) => run::run(*args),
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),
+        Command::Tokenize(args) => tokenize::run(args),
+        Command::Detokenize(args) => detokenize::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if error.is::<interrupt::Interrupted>() => interrupt::Interrupted::exit_code(),
         Err(error) => {
             // one sentence, then the causes
             eprintln!("lucid: {error}");

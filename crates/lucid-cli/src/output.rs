@@ -1,18 +1,46 @@
 //! Writing data to stdout, where the reader may leave at any time.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
 /// Writes all of `text` to stdout. A closed pipe is an error like any other here; [`is_closed_pipe`] tells it apart.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    print_bytes(text.as_bytes())
+}
+
+/// The same for what need not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
+    out.write_all(bytes)?;
     out.flush()?;
     Ok(())
+}
+
+/// Tells the user, on stderr, what had to be assumed.
+pub(crate) fn warn(warning: &str) {
+    eprintln!("warning: {}", plain(warning));
 }
 
 /// Whether the reader of stdout went away (`| head -1`): no reason to complain.
 pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+}
+
+/// A line on stderr. That nobody reads it any more is no reason to stop.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Whether a person watches: both stdout and stderr are a terminal. Only then do commands chat about what they do; a
+/// program or a file that takes the output gets the output, and stderr is left for warnings and errors.
+pub(crate) fn watched() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Ends the program for wrong usage that only shows once the arguments are looked at together.
+pub(crate) fn wrong_usage<A: clap::Args>(command: &'static str, what: impl std::fmt::Display) -> ! {
+    A::augment_args(clap::Command::new(command).bin_name(command))
+        .error(clap::error::ErrorKind::InvalidValue, what)
+        .exit()
 }
 
 /// A name or text from a file with control characters escaped, so that it cannot drive the terminal.

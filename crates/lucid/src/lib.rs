@@ -10,12 +10,15 @@
 //! 6. [`models`]: the architectures. [`models::llama`] is inference, read top to bottom.
 //! 7. [`sample`]: from logits to the next token.
 //! 8. [`mod@quantize`]: writing a file anew with its matrices in other formats.
-//! 9. [`tokenizer`]: text to ids and back.
+//! 9. [`tokenizer`]: text to ids and back. [`chat`]: a conversation to text.
+//! 10. [`generate`]: from a prompt to the text that continues it, with all of the above.
 #![forbid(unsafe_code)]
 
 pub mod backend;
+pub mod chat;
 pub mod error;
 pub mod file;
+pub mod generate;
 pub mod kv;
 pub mod models;
 pub mod ops;

@@ -75,6 +75,13 @@ impl<'a, B: Backend> Model<'a, B> {
             Model::Llama(m) => m.config.context,
         }
     }
+
+    /// Its layers.
+    pub fn layers(&self) -> usize {
+        match self {
+            Model::Llama(m) => m.config.layers,
+        }
+    }
 }
 
 /// The sizes and constants of the model in `file`.

@@ -115,6 +115,11 @@ impl ModelFile {
         Ok(ModelFile { path: path.to_owned(), container })
     }
 
+    /// A GGUF file that lies in memory, such as one built into the program; `path` is for messages.
+    pub fn from_bytes(path: &Path, bytes: &'static [u8]) -> Result<ModelFile> {
+        Ok(ModelFile { path: path.to_owned(), container: Container::Gguf(Gguf::parse(path, bytes)?) })
+    }
+
     /// The architecture the file says it is.
     pub fn architecture(&self) -> Result<&str> {
         match &self.container {

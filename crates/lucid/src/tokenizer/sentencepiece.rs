@@ -136,12 +136,10 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
     let mut inner = Vec::new();
     let model = match contents.model {
         1 => {
-            let normal = || ordinary.iter().map(|&id| scores[id as usize]);
-            let (lowest, highest) =
-                (normal().fold(f32::INFINITY, f32::min), normal().fold(f32::NEG_INFINITY, f32::max));
-            // a user-defined piece is more probable than anything else of its length
+            let lowest = ordinary.iter().map(|&id| scores[id as usize]).fold(f32::INFINITY, f32::min);
+            // a user-defined piece is always worth taking: the more so, the longer it is
             let score = |id: u32| match kinds[id as usize] {
-                Kind::UserDefined => f64::from(text(id).len() as f32 * highest) - 0.1,
+                Kind::UserDefined => 0.1 * text(id).len().saturating_sub(1) as f64,
                 _ => f64::from(scores[id as usize]),
             };
             Model::Unigram(Unigram {

@@ -50,9 +50,11 @@ impl Unigram {
         for (from, c) in text.char_indices() {
             let Some(Way { score: here, .. }) = ways[from] else { continue };
             let mut consider = |end: usize, score: f64, token: Option<u32>| {
-                let sum = self.sum(here, score);
-                if ways[end].is_none_or(|way| sum > way.score) {
-                    let score = if self.sums == Sums::F32 { f64::from(sum as f32) } else { sum };
+                let score = match self.sums {
+                    Sums::F64 => here + score,
+                    Sums::F32 => f64::from(here as f32 + score as f32),
+                };
+                if ways[end].is_none_or(|way| score > way.score) {
                     ways[end] = Some(Way { score, from, token });
                 }
             };
@@ -83,15 +85,6 @@ impl Unigram {
             };
         }
         Ok(())
-    }
-
-    /// Kept as f32, a sum is rounded before it is compared, unless the score itself is no f32: those of user-defined
-    /// tokens are not, and their sums are compared first.
-    fn sum(&self, here: f64, score: f64) -> f64 {
-        match self.sums {
-            Sums::F32 if f64::from(score as f32) == score => f64::from(here as f32 + score as f32),
-            _ => here + score,
-        }
     }
 }
 

@@ -1,0 +1,42 @@
+//! The bar that shows how far a long prompt has been read.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::{IsTerminal, stderr},
+    time::{Duration, Instant},
+};
+
+/// Prompts that take less are read without a bar.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// A bar on stderr that appears when the prompt takes its time, where stderr is a terminal.
+pub(crate) struct Reading {
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Reading {
+    /// No bar yet.
+    pub fn begin() -> Reading {
+        Reading { started: Instant::now(), bar: None }
+    }
+
+    /// So many tokens of so many are done.
+    pub fn advance(&mut self, done: usize, of: usize) {
+        if self.bar.is_none() && self.started.elapsed() > PATIENCE && done < of && stderr().is_terminal() {
+            let style = ProgressStyle::with_template("reading the prompt {bar:24} {pos}/{len} tokens  {eta} left");
+            let bar = ProgressBar::new(of as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// The prompt is read: the bar leaves no trace.
+    pub fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

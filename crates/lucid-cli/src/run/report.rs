@@ -1,0 +1,123 @@
+//! What a run came to: speed and memory for people, everything for programs.
+
+use super::{Args, explain};
+use crate::units;
+use lucid::{
+    file::ModelFile,
+    generate::{End, Outcome},
+    sample::Trace,
+    tokenizer::Tokenizer,
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// A finished run.
+pub(super) struct Done<'a> {
+    pub outcome: &'a Outcome,
+    /// From the start of the command to the model's being ready.
+    pub loaded: Duration,
+    pub context: usize,
+    pub seed: u64,
+}
+
+impl Done<'_> {
+    /// Tokens of the prompt that were computed, per second.
+    fn prompt_speed(&self) -> Option<f64> {
+        per_second(self.outcome.prompt - self.outcome.reused, self.outcome.prefill_time)
+    }
+
+    fn speed(&self) -> Option<f64> {
+        per_second(self.outcome.steps, self.outcome.decode_time)
+    }
+
+    /// Two lines for people: why it ended, then how fast it was.
+    pub fn text(&self) -> String {
+        let o = self.outcome;
+        let end = match &o.end {
+            End::StopId(_) => "the model ended its text".to_owned(),
+            End::StopString(s) => format!("stopped at {s:?}"),
+            End::MaxTokens => format!("stopped after {} tokens (-n)", o.generated),
+            End::ContextFull => format!("stopped: the context of {} tokens is full (--ctx)", self.context),
+            End::Cancelled => "interrupted".to_owned(),
+        };
+        let mut parts = vec![format!("prompt {} tokens{}", o.prompt, rate(self.prompt_speed()))];
+        if let Some(first) = o.first_token_time {
+            parts.push(format!("first token after {}", units::seconds(first)));
+        }
+        parts.push(format!("generated {} tokens{}", o.generated, rate(self.speed())));
+        if let Some(peak) = peak_memory() {
+            parts.push(format!("memory {}", units::bytes(peak as f64)));
+        }
+        format!("[{end}]\n[{}]", parts.join(" | "))
+    }
+
+    /// One object for programs.
+    #[allow(clippy::too_many_arguments, reason = "all of it is one object")]
+    pub fn json(
+        &self,
+        args: &Args,
+        file: &ModelFile,
+        device: &str,
+        text: &str,
+        prompt_ids: &[u32],
+        ids: &[u32],
+        traces: Option<&[Trace]>,
+        tokenizer: &Tokenizer,
+    ) -> String {
+        let o = self.outcome;
+        let ms = |d: Duration| d.as_secs_f64() * 1e3;
+        let mut stop = json!({ "reason": o.end.name() });
+        match &o.end {
+            End::StopId(id) => stop["id"] = json!(id),
+            End::StopString(s) => stop["string"] = json!(s),
+            End::MaxTokens | End::ContextFull | End::Cancelled => {}
+        }
+        let mut object = json!({
+            "model": file.path.display().to_string(),
+            "device": device,
+            "seed": self.seed,
+            "context": self.context,
+            "text": text,
+            "ids": ids,
+            "prompt_ids": prompt_ids,
+            "stop": stop,
+            "counts": { "prompt": o.prompt, "generated": o.generated },
+            "timings": {
+                "load_ms": ms(self.loaded),
+                "prompt_ms": ms(o.prefill_time),
+                "prompt_tokens_per_second": self.prompt_speed(),
+                "first_token_ms": o.first_token_time.map(ms),
+                "decode_ms": ms(o.decode_time),
+                "tokens_per_second": self.speed(),
+            },
+            "memory_bytes": peak_memory(),
+        });
+        if args.echo {
+            object["echo"] = Value::Bool(true);
+        }
+        if let Some(traces) = traces {
+            object["sampling"] = traces.iter().map(|t| explain::json(t, tokenizer)).collect();
+        }
+        format!("{object}\n")
+    }
+}
+
+fn per_second(tokens: usize, time: Duration) -> Option<f64> {
+    (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
+}
+
+fn rate(speed: Option<f64>) -> String {
+    match speed {
+        Some(speed) if speed >= 99.5 => format!(" at {speed:.0}/s"),
+        Some(speed) => format!(" at {speed:.1}/s"),
+        None => String::new(),
+    }
+}
+
+/// The most memory that the process had resident, mapped weights included; where the system says.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
