@@ -3,6 +3,7 @@
 
     pip install tokenizers sentencepiece gguf protobuf
     python scripts/make_tokenizer_goldens.py              # into crates/lucid/tests/golden/tokenizers
+    python scripts/make_tokenizer_goldens.py --fixtures ../shared/fixtures        # mistral.json only
 
 What is written:
 
@@ -13,6 +14,7 @@ What is written:
     ids.json        for every file the ids of every text; null where the reference has no say, see `ids`
     pre.json        for every pre-tokenizer of GGUF files the ids of every text, with the vocabulary of bytes.gguf: all the
                     different ids that a text has ("ids"), and which of them each pre-tokenizer gives it ("names")
+    mistral.json    for the Mistral vocabularies of the fixtures, which come without ids, those of their 47 texts
 
 The byte-level vocabulary is trained on whole lines, so that its merges reach over every boundary that a pre-tokenizer
 could draw: a boundary in the wrong place changes ids. Every pre-tokenizer is written here as the model's own
@@ -452,11 +454,24 @@ def pre_ids(base):
     return {"ids": found, "names": names_of}
 
 
+def mistral(folder, out):
+    texts = (folder / "llama-spm.gguf.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
+    rows = {}
+    for name in ("mistral-v1.model", "mistral-v3.model"):
+        sp = sentencepiece.SentencePieceProcessor(model_file=str(folder / name))
+        rows[name] = sp.encode(texts)
+    (out / "mistral.json").write_text(json.dumps(rows, separators=(",", ":")).replace("]],", "]],\n") + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", nargs="?", type=Path, default=GOLDEN)
-    out = parser.parse_args().out
+    parser.add_argument("--fixtures", type=Path)
+    args = parser.parse_args()
+    out = args.out
     out.mkdir(parents=True, exist_ok=True)
+    if args.fixtures:
+        return mistral(args.fixtures / "tokenizers", out)
 
     golden, trained = {}, {}
     for name, m in spm_models():

@@ -139,6 +139,12 @@ impl Tokenizer {
         open::open(path)
     }
 
+    /// The same for a file whose bytes are at hand. What belongs beside it, such as `tokenizer_config.json`, is looked for
+    /// beside `path`.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
+        open::from_bytes(path, bytes)
+    }
+
     /// How many ids there are.
     pub fn vocab_size(&self) -> usize {
         self.texts.len()

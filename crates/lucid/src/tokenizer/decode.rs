@@ -45,7 +45,12 @@ impl Tokenizer {
         let Some(bytes) = self.token_bytes(id) else {
             return Err(self.request(format!("token {id} is outside the vocabulary of {}", self.vocab_size())));
         };
-        let is_text = !matches!(self.kinds[id as usize], Kind::Control | Kind::Unknown | Kind::UserDefined);
+        let is_text = match self.kinds[id as usize] {
+            Kind::Control | Kind::Unknown => false,
+            // found in the text before the space was put there, or after
+            Kind::UserDefined => self.strip == Strip::AfterControl,
+            Kind::Normal | Kind::Unused | Kind::Byte => true,
+        };
         let strips_now = *strips && (is_text || self.strip == Strip::Words);
         *strips = match self.strip {
             Strip::AfterTokens => !is_text,
@@ -94,6 +99,7 @@ impl Decoder {
                 return Ok(String::new());
             }
             self.prefix = None;
+            self.half_prefix(tokenizer, seen);
         }
         self.waiting.extend_from_slice(tokenizer.piece(id, &mut self.strips)?);
         let mut whole = whole_len(&self.waiting);
@@ -105,8 +111,20 @@ impl Decoder {
         Ok(text)
     }
 
+    /// What is put before a text writes nothing, but the beginning of it alone is text like any other.
+    fn half_prefix(&mut self, tokenizer: &Tokenizer, seen: usize) {
+        if seen < tokenizer.prefix.len() {
+            for &id in &tokenizer.prefix[..seen] {
+                self.waiting.extend_from_slice(tokenizer.piece(id, &mut self.strips).unwrap_or_default());
+            }
+        }
+    }
+
     /// What is left when no more ids come: nothing, or U+FFFD for a character that never became whole.
-    pub fn finish(self, tokenizer: &Tokenizer) -> String {
+    pub fn finish(mut self, tokenizer: &Tokenizer) -> String {
+        if let Some(seen) = self.prefix {
+            self.half_prefix(tokenizer, seen);
+        }
         let waiting = match tokenizer.strip {
             Strip::Last => self.waiting.strip_suffix(b" ").unwrap_or(&self.waiting),
             _ => &self.waiting,

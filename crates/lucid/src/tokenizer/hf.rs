@@ -65,9 +65,11 @@ pub(super) fn read(path: &Path, value: &Value) -> Result<Tokenizer> {
     let config = Config::beside(path)?;
 
     let mut tokens = model::tokens(&root.get("model")?)?;
+    let unknown = tokens.kinds.iter().position(|kind| *kind == Kind::Unknown).map(|id| id as u32);
     let added = added_tokens(&root, &mut tokens)?;
     let texts = tokens.strings();
     let mut special = config.special(&texts, &tokens.kinds);
+    special.unknown = special.unknown.or(unknown);
     special.recognise(&texts, &mut tokens.kinds);
 
     let mut normal = Vec::new();

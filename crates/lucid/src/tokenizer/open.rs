@@ -23,11 +23,18 @@ pub(super) fn open(path: &Path) -> Result<Tokenizer> {
     if let Magic::Safetensors = Magic::of(path)? {
         return open(&in_folder(path.parent().unwrap_or(Path::new("")))?);
     }
-    let bytes = json::read(path)?;
+    from_bytes(path, &json::read(path)?)
+}
+
+/// What `bytes`, the file at `path`, hold.
+pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
+    if bytes.starts_with(b"GGUF") {
+        return Tokenizer::from_gguf(&Gguf::parse(path, bytes.to_vec())?);
+    }
     match bytes.iter().find(|b| !b.is_ascii_whitespace()) {
-        Some(b'{') => open_json(path, &bytes),
-        _ if sentencepiece::is_like(&bytes) => sentencepiece::read(path, &bytes),
-        _ if tiktoken::is_like(&bytes) => tiktoken::read_ranks(path, &bytes),
+        Some(b'{') => open_json(path, bytes),
+        _ if sentencepiece::is_like(bytes) => sentencepiece::read(path, bytes),
+        _ if tiktoken::is_like(bytes) => tiktoken::read_ranks(path, bytes),
         _ => {
             let what = "holds no vocabulary: it is no GGUF file, tokenizer.json, SentencePiece model or tiktoken file";
             Err(Error::file(ErrorKind::Structure, path, what))
