@@ -1,6 +1,9 @@
 //! `lucid detokenize`: the bytes that ids write.
 
-use crate::output::{print_bytes, warn};
+use crate::{
+    hub,
+    output::{print_bytes, warn},
+};
 use anyhow::{Context, bail};
 use lucid::tokenizer::Tokenizer;
 use std::{io::Read, path::PathBuf};
@@ -15,7 +18,7 @@ use std::{io::Read, path::PathBuf};
 Exactly the bytes are written, and no line end. They need not be whole characters. What tokenizing puts around a text,
 such as BOS before it, writes nothing.")]
 pub(crate) struct Args {
-    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, or a folder with one of them
+    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo[:QUANT]
     model: PathBuf,
     /// Token ids (default: standard input: a JSON list, or ids separated by spaces)
     ids: Vec<u32>,
@@ -23,7 +26,7 @@ pub(crate) struct Args {
 
 /// Writes the bytes.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let tokenizer = Tokenizer::open(&args.model)?;
+    let tokenizer = Tokenizer::open(&hub::local(&args.model)?)?;
     tokenizer.warnings.iter().for_each(|warning| warn(warning));
     let ids = match args.ids.is_empty() {
         false => args.ids,

@@ -1,6 +1,6 @@
 //! `lucid info`: the shape of a model, by name or from a file, and the memory it asks for.
 
-use crate::{output::print, units};
+use crate::{hub, output::print, units};
 use anyhow::bail;
 use lucid::{
     backend::{Heads, Pairs},
@@ -24,7 +24,7 @@ use std::{fmt::Write, path::Path};
 
 Names: 1b 3b 8b 70b 405b (Llama 3), 7b 13b (Llama 2), tinyllama, educational.")]
 pub(crate) struct Args {
-    /// A name of the Llama family, or the path of a model
+    /// A name of the Llama family, the path of a model, or hf:owner/repo[:QUANT]
     model: String,
     /// The context length for the cache's memory (default: the model's own)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
@@ -76,7 +76,8 @@ fn by_name(name: &str) -> Option<(&'static str, Config)> {
 
 /// Prints what is known.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let path = Path::new(&args.model);
+    let path = hub::local(Path::new(&args.model))?;
+    let path = path.as_path();
     let (title, config, stored) = match by_name(&args.model) {
         // a file of that name is what the user means
         Some((title, config)) if !path.exists() => (title.to_owned(), config, None),

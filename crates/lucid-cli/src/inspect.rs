@@ -2,6 +2,7 @@
 //! loading are listed as warnings.
 
 use crate::{
+    hub,
     output::{plain, print},
     units,
 };
@@ -62,7 +63,7 @@ struct Tensor {
 
 /// Prints the report.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let report = look(&args.path, args.full)?;
+    let report = look(&hub::local(&args.path)?, args.full)?;
     if args.json {
         return print(&format!("{:#}\n", report.json()));
     }

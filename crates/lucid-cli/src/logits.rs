@@ -1,5 +1,6 @@
 //! `lucid logits`: the numbers themselves, for comparing with PyTorch or another engine.
 
+use crate::hub;
 use lucid::{
     backend::Reference,
     file::{ModelFile, npy},
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 
 No tokenizer is needed: the ids are yours.")]
 pub(crate) struct Args {
-    /// A .gguf file, or a folder with config.json and safetensors or .npy files
+    /// A .gguf file, a folder with config.json and safetensors or .npy files, or hf:owner/repo[:QUANT]
     model: PathBuf,
     /// Token ids, separated by commas
     #[arg(long, value_delimiter = ',', required = true, value_name = "IDS")]
@@ -38,7 +39,7 @@ const PIECE: usize = 64;
 
 /// Computes and writes.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let file = ModelFile::open(&args.model)?;
+    let file = ModelFile::open(&hub::local(&args.model)?)?;
     let loader = Loader::new(&Reference, &file)?;
     let model = Model::load(&loader)?;
     let (n, vocab) = (args.tokens.len(), model.vocab());

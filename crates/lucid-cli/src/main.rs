@@ -6,14 +6,18 @@
 mod completions;
 mod compute;
 mod detokenize;
+mod hub;
 mod info;
 mod inspect;
 mod interrupt;
+mod list;
 mod logits;
 mod model;
 mod output;
 mod progress;
+mod pull;
 mod quantize;
+mod rm;
 mod run;
 mod sampling;
 mod tokenize;
@@ -26,6 +30,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "lucid", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
+    /// Never ask the hub for a model: what the cache has must do
+    #[arg(long, global = true)]
+    offline: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -37,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
   lucid tokenize model.gguf --text 'Hello world'
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
+  lucid pull hf:owner/model-GGUF:Q4_K_M    a model of the Hugging Face hub; commands take such names too
 
 Every command has its own --help with examples.";
 
@@ -56,12 +64,22 @@ enum Command {
     Detokenize(detokenize::Args),
     /// Write a GGUF file with its matrices in other formats
     Quantize(quantize::Args),
+    /// Download a model from the Hugging Face hub
+    Pull(pull::Args),
+    /// The models in the cache
+    List(list::Args),
+    /// Remove models from the cache
+    Rm(rm::Args),
     /// A completion script for your shell
     Completions(completions::Args),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    if cli.offline {
+        hub::go_offline();
+    }
+    let result = match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
@@ -69,6 +87,9 @@ fn main() -> ExitCode {
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),
         Command::Quantize(args) => quantize::run(args),
+        Command::Pull(args) => pull::run(args),
+        Command::List(args) => list::run(args),
+        Command::Rm(args) => rm::run(args),
         Command::Completions(args) => completions::run(args),
     };
     match result {

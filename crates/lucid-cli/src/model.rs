@@ -1,6 +1,9 @@
 //! The model that a command works on: the file, and everything in it that text needs.
 
-use crate::output::{say, warn};
+use crate::{
+    hub,
+    output::{say, warn},
+};
 use anyhow::Context;
 use lucid::{
     file::{Container, ModelFile},
@@ -15,7 +18,7 @@ const DEFAULT_CONTEXT: usize = 8192;
 /// Opens the model that the user named, or the one built into the program.
 pub(crate) fn open(model: Option<&Path>) -> anyhow::Result<ModelFile> {
     match model {
-        Some(path) => Ok(ModelFile::open(path)?),
+        Some(path) => Ok(ModelFile::open(&hub::local(path)?)?),
         None => anyhow::bail!("name a model: a .gguf file, or a folder with config.json and safetensors"),
     }
 }

@@ -1,6 +1,9 @@
 //! `lucid tokenize`: the ids of a text.
 
-use crate::output::{print, warn};
+use crate::{
+    hub,
+    output::{print, warn},
+};
 use anyhow::{Context, bail};
 use lucid::tokenizer::{Encode, Tokenizer};
 use std::{
@@ -19,7 +22,7 @@ use std::{
 
 The text is taken exactly as it is: echo adds a line end, which is a token too; echo -n does not.")]
 pub(crate) struct Args {
-    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, or a folder with one of them
+    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo[:QUANT]
     model: PathBuf,
     /// The text (default: standard input, to its end)
     #[arg(long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
@@ -40,7 +43,7 @@ pub(crate) struct Args {
 
 /// Prints the ids.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let tokenizer = Tokenizer::open(&args.model)?;
+    let tokenizer = Tokenizer::open(&hub::local(&args.model)?)?;
     tokenizer.warnings.iter().for_each(|warning| warn(warning));
     let text = match (args.text, &args.file) {
         (Some(text), _) => text,

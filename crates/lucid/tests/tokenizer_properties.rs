@@ -122,7 +122,7 @@ fn special_tokens_are_found_only_when_asked_for() {
             let special = &tokenizer.special;
             let control =
                 |&id: &u32| tokenizer.kind(id) == Some(lucid::tokenizer::Kind::Control) && special.unknown != Some(id);
-            assert!(!ids.iter().any(|id| control(id)), "{name}: {text:?} {ids:?}");
+            assert!(!ids.iter().any(control), "{name}: {text:?} {ids:?}");
         }
     });
 }
