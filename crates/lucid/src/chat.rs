@@ -11,11 +11,9 @@
 //! A template is a program of strangers: it can neither see more than it is given nor take more time and memory than it
 //! may (`chat/jinja.rs`).
 
-#[allow(dead_code)] // as the interpreter below
 mod date;
 mod family;
 mod find;
-#[allow(dead_code)] // the interpreter of what is parsed comes next
 mod jinja;
 
 pub use family::Family;

@@ -74,6 +74,21 @@ impl Template {
         Ok(template.some())
     }
 
+    /// What a model calls its tokens, for a template that is not its own.
+    pub fn tokens_of(path: &Path) -> Result<Vec<(String, String)>> {
+        let place = if path.is_dir() { only_gguf(path)?.unwrap_or(path.to_owned()) } else { path.to_owned() };
+        if place.is_dir() {
+            return folder_tokens(&place);
+        }
+        match Magic::of(&place)? {
+            Magic::Gguf => {
+                let gguf = Gguf::open(&place)?;
+                gguf_tokens(&gguf.path, &gguf.metadata)
+            }
+            _ => folder_tokens(folder_of(&place)),
+        }
+    }
+
     /// The template of the family that a vocabulary or the name of a model speaks for; [`Template::guessed`] says why.
     pub fn guess(tokenizer: &Tokenizer, name: &str) -> Result<Option<Template>> {
         let ids = 0..tokenizer.vocab_size() as u32;
@@ -187,22 +202,15 @@ fn gguf_tokens(path: &Path, metadata: &Metadata) -> Result<Vec<(String, String)>
 }
 
 fn in_folder(folder: &Path) -> Result<Option<Template>> {
-    let open = |name: &str| {
-        let path = folder.join(name);
-        if path.is_file() { Json::open(&path).map(Some) } else { Ok(None) }
-    };
-    let config = open("tokenizer_config.json")?;
     let single = folder.join("chat_template.jinja");
     let mut template = None;
     if single.is_file() {
         template = Some(of_jinja(&single)?);
-    } else if let Some(config) = &config {
-        template = of_json(config)?;
     }
-    if template.is_none()
-        && let Some(json) = open("chat_template.json")?
-    {
-        template = of_json(&json)?;
+    for name in ["tokenizer_config.json", "chat_template.json"] {
+        if let (None, Some(json)) = (&template, open_json(folder, name)?) {
+            template = of_json(&json)?;
+        }
     }
     let Some(mut template) = template else { return Ok(None) };
     let more = folder.join("additional_chat_templates");
@@ -216,14 +224,27 @@ fn in_folder(folder: &Path) -> Result<Option<Template>> {
             template.add(&name, &text_of(&path)?)?;
         }
     }
-    for json in [config, open("special_tokens_map.json")?].iter().flatten() {
-        for (name, text) in json_tokens(json)? {
-            if template.token(name).is_none() {
-                template.set_token(name, &text);
+    template.tokens = folder_tokens(folder)?;
+    Ok(Some(template))
+}
+
+/// What the files of a folder call the tokens with a meaning.
+fn folder_tokens(folder: &Path) -> Result<Vec<(String, String)>> {
+    let mut tokens: Vec<(String, String)> = Vec::new();
+    for json in [open_json(folder, "tokenizer_config.json")?, open_json(folder, "special_tokens_map.json")?] {
+        for (name, text) in json.as_ref().map_or(Ok(Vec::new()), json_tokens)? {
+            if tokens.iter().all(|(known, _)| known != name) {
+                tokens.push((name.to_owned(), text));
             }
         }
     }
-    Ok(Some(template))
+    Ok(tokens)
+}
+
+/// A JSON file of a folder, if it is there.
+fn open_json(folder: &Path, name: &str) -> Result<Option<Json>> {
+    let path = folder.join(name);
+    if path.is_file() { Json::open(&path).map(Some) } else { Ok(None) }
 }
 
 fn text_of(path: &Path) -> Result<String> {

@@ -12,8 +12,20 @@
 //! autoescaping, `{% autoescape %}`, other templates (`include`, `extends`), and the filters that make HTML.
 
 mod ast;
+mod budget;
+mod calls;
+mod filters;
+mod format;
 mod lexer;
+mod machine;
+mod methods;
+mod operators;
 mod parser;
+mod text;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 use super::date::Now;
 use std::{borrow::Cow, sync::Arc};
@@ -38,8 +50,7 @@ impl Jinja {
 
     /// Renders with these variables.
     pub(super) fn render(&self, variables: &[(&str, Cow<serde_json::Value>)], now: Now) -> Result<String, Failure> {
-        let _ = (&self.program, variables, now);
-        Err(Failure { line: 1, stop: Stop::Failed("templates are read, and not yet rendered".into()) })
+        machine::render(&self.program, variables, now)
     }
 }
 
