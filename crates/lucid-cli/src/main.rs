@@ -20,6 +20,7 @@ mod quantize;
 mod rm;
 mod run;
 mod sampling;
+mod template;
 mod tokenize;
 mod units;
 
@@ -43,6 +44,7 @@ const EXAMPLES: &str = "Examples:
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
   lucid tokenize model.gguf --text 'Hello world'
+  lucid template model.gguf --messages chat.json
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
   lucid pull hf:owner/model-GGUF:Q4_K_M    a model of the Hugging Face hub; commands take such names too
 
@@ -62,6 +64,8 @@ enum Command {
     Tokenize(tokenize::Args),
     /// The bytes that ids write
     Detokenize(detokenize::Args),
+    /// The text that a list of messages becomes
+    Template(template::Args),
     /// Write a GGUF file with its matrices in other formats
     Quantize(quantize::Args),
     /// Download a model from the Hugging Face hub
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::Logits(args) => logits::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),
+        Command::Template(args) => template::run(args),
         Command::Quantize(args) => quantize::run(args),
         Command::Pull(args) => pull::run(args),
         Command::List(args) => list::run(args),
