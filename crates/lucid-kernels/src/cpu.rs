@@ -75,7 +75,6 @@ pub struct Machine {
 /// Memory that operations reuse.
 struct Scratch {
     /// One per operation at work: activations in the form that kernels read, sines, and the like.
-    #[allow(dead_code)]
     shared: Buffer,
     /// One per thread: unpacked weights, scores.
     threads: Vec<Buffer>,
@@ -124,5 +123,7 @@ impl<T> Parts<T> {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -9,16 +9,17 @@
 //! inside a function that enables the level's instructions. Everything below that function is `#[inline(always)]`, because
 //! code inherits the instructions of the function into which it is inlined.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub(crate) mod scalar;
 
-use crate::level::Level;
+use crate::level::{Isa, Level};
 
 /// Sixteen lanes of f32 and i32 at one level.
 ///
 /// # Safety
 /// Functions read and write through raw pointers, any alignment: the caller vouches for sixteen values behind each unless
 /// stated otherwise. The functions of an implementation may only be called where its level's instructions exist.
-#[allow(dead_code)] // the integer half is for the matrix product
 pub(crate) trait Lanes: Copy + 'static {
     /// Sixteen f32.
     type F: Copy;
@@ -43,8 +44,6 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn div(a: Self::F, b: Self::F) -> Self::F;
     /// `a · b + c`, rounded once.
     unsafe fn fma(a: Self::F, b: Self::F, c: Self::F) -> Self::F;
-    /// `√a`.
-    unsafe fn sqrt(a: Self::F) -> Self::F;
     /// The nearest integer, to even where two are as near.
     unsafe fn round(a: Self::F) -> Self::F;
     /// `a > b ? x : y`; false where one is NaN.
@@ -60,10 +59,10 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn load_bf16(p: *const u8) -> Self::F;
     /// Sixteen i8 from memory, widened.
     unsafe fn load_i8(p: *const i8) -> Self::F;
-    /// Sixteen u8 from memory, less an offset, as f32.
-    unsafe fn load_u8(p: *const u8, offset: i32) -> Self::F;
     /// Sixteen whole numbers in −128 ..= 127 as bytes.
     unsafe fn store_i8(p: *mut i8, x: Self::F);
+    /// One f16, widened.
+    unsafe fn f16(bits: u16) -> f32;
     /// The largest magnitude of 32 values, from memory, as bits: a NaN or an infinity is at least `0x7F800000`.
     unsafe fn largest_of_32(p: *const f32) -> u32;
 
@@ -80,6 +79,11 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn load_bytes(p: *const u8) -> Self::B;
     /// Four bytes from memory, sixteen times.
     unsafe fn splat_bytes(p: *const i8) -> Self::B;
+    /// How many vectors of outputs, and how many rows, a micro-kernel holds in registers: products need one accumulator for each
+    /// pair in integers and one in floats.
+    const VECTORS: usize;
+    /// See [`Lanes::VECTORS`].
+    const ROWS: usize;
     /// Whether [`Lanes::dot`] takes any `u8` for the weights. Where not, it takes `0 ..= 127`, and [`Lanes::dot_wide`] subtracts 128.
     const FULL: bool;
     /// `acc + Σ u·x` over the four bytes of each lane, u unsigned, x signed and not −128.
@@ -90,6 +94,8 @@ pub(crate) trait Lanes: Copy + 'static {
     /// second half, the first half of block 2i + 1, its second half. The results are the first halves of all sixteen blocks,
     /// and the second.
     unsafe fn sums_of_four(v: [Self::I; 8]) -> (Self::I, Self::I);
+    /// The 32 values of two vectors, those at even places and those at odd ones.
+    unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
     unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16];
     /// Asks for the cache line at `p`, which need not exist.
@@ -107,11 +113,42 @@ pub(crate) trait Kernel {
     unsafe fn at<L: Lanes>(self) -> Self::Out;
 }
 
+/// Makes, for each level, the function that enables its instructions.
+macro_rules! entries {
+    ($($name:ident: $lanes:ty, $features:literal;)*) => {
+        $(
+            /// The kernel with these instructions.
+            ///
+            /// # Safety
+            /// Only where they exist.
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = $features)]
+            unsafe fn $name<K: Kernel>(kernel: K) -> K::Out {
+                // SAFETY: the instructions exist by the caller's word.
+                unsafe { kernel.at::<$lanes>() }
+            }
+        )*
+    };
+}
+
+entries! {
+    run_avx512: avx512::Avx512<false>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq";
+    run_avx512vnni: avx512::Avx512<true>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni";
+}
+
 /// Runs the kernel at the level.
+#[inline]
 pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Out {
-    let _ = level;
-    // SAFETY: plain loops need no instructions.
-    unsafe { kernel.at::<scalar::Scalar>() }
+    // SAFETY: whoever holds a level has the proof that this processor has its instructions.
+    unsafe {
+        match level.isa() {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => run_avx512vnni(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => run_avx512(kernel),
+            _ => kernel.at::<scalar::Scalar>(),
+        }
+    }
 }
 
 /// Adds the lanes in order: ((0 + x₀) + x₁) + … + x₁₅. The zero makes the sign of a zero lane irrelevant.

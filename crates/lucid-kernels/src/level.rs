@@ -123,7 +123,7 @@ impl Level {
     }
 
     /// Which one it is.
-    #[allow(dead_code)]
+    #[inline]
     pub(crate) fn isa(self) -> Isa {
         self.0
     }

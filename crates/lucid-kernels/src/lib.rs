@@ -20,4 +20,5 @@ pub mod level;
 pub mod map;
 pub mod ops;
 pub mod oracle;
+pub mod probe;
 pub mod threads;

@@ -1,11 +1,34 @@
 //! Matrix product, `y[t,o] = Σᵢ w[o,i] · x[t,i]`, of weights in any format with f32 rows: where nearly all time goes.
 //!
-//! What it computes to the bit is defined in [`twin`].
+//! What it computes to the bit is defined in `matmul/twin.rs`, which tests compare with. How:
+//!
+//! ```text
+//!                    ┌ prepare (once): activations to 8 bits, or to 16-wide order ─────────────┐
+//!   1 – 4 rows       │  weight row ─ unpack ─▶ codes in L1 ─ dot products ─▶ 16 sums ─┐        │   rows.rs
+//!                    │  … 16 weight rows, in address order …                          └▶ y     │
+//!   5 rows and more  │  16 weight rows ─ unpack ─▶ transposed panel in L2 ─▶ tiles of rows ─▶ y │   panel.rs
+//!                    └─────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! With few rows the time is that of reading the weights, once, in the order in which they lie: the lanes of a vector are then
+//! sixteen *blocks* of one weight row, the sixteen classes of the definition. With many rows the time is that of multiplying:
+//! a panel of unpacked weights serves every row, and the lanes are sixteen *outputs*.
+//!
+//! Both need one thing from a format, its unpack step; the rest knows integers and scales, or floats. So there are as many
+//! unpack steps as formats, and one set of products.
 
+mod floats;
+mod integers;
+mod prepare;
+#[cfg(test)]
 pub(super) mod twin;
 
-use super::{Machine, Parts};
-use crate::formats::Format;
+use super::{Machine, Parts, buffer::Plan};
+use crate::formats::{
+    Format,
+    unpack::{Unpack, with_unpack},
+};
+use std::ops::Range;
 
 /// How activations enter a product with quantised weights. Weights of plain floats always meet the activations as they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,19 +40,72 @@ pub enum Activations {
     Exact,
 }
 
+/// Up to this many rows, weights are read row by row; from here on, in panels.
+const FEW: usize = 4;
+/// Bytes of weights in a piece, with few rows.
+const PIECE: usize = 48 << 10;
+
 /// Multiplies every row of `x` (`n_in` values) by every row of `w`; `y` has one row of `w`'s row count per row of `x`.
 pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: &mut [f32], activations: Activations) {
     let row_bytes = format.row_bytes(n_in).filter(|&n| n > 0).expect("rows are whole blocks");
     let n_out = w.len() / row_bytes;
     assert!(w.len().is_multiple_of(row_bytes) && x.len().is_multiple_of(n_in) && x.len() / n_in * n_out == y.len());
-    let out = Parts::new(y);
-    m.in_ranges(n_out, 1, 16, &|range, _| {
-        for o in range {
-            for (t, x) in x.chunks_exact(n_in).enumerate() {
-                // SAFETY: every output has one writer.
-                let y = unsafe { out.part(t * n_out + o..t * n_out + o + 1) };
-                y[0] = twin::dot(format, &w[o * row_bytes..(o + 1) * row_bytes], x, activations);
-            }
+    let product = Product { format, w, row_bytes, x, n_in, n_out, rows: x.len() / n_in, y: Parts::new(y) };
+    if product.rows == 0 {
+        return;
+    }
+    match activations {
+        Activations::Rounded => {
+            with_unpack!(format, B => integers::run::<B>(m, &product), else floats::run(m, &product))
         }
-    });
+        Activations::Exact => floats::run(m, &product),
+    }
+}
+
+/// One product, sizes checked.
+struct Product<'a> {
+    format: Format,
+    w: &'a [u8],
+    row_bytes: usize,
+    x: &'a [f32],
+    n_in: usize,
+    n_out: usize,
+    rows: usize,
+    y: Parts<f32>,
+}
+
+impl Product<'_> {
+    /// The bytes of weight row `o`.
+    fn weights(&self, o: usize) -> &[u8] {
+        &self.w[o * self.row_bytes..(o + 1) * self.row_bytes]
+    }
+
+    /// Runs `task` on ranges of outputs, multiples of sixteen but for the last.
+    fn run(&self, m: &Machine, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
+        // At least four pieces for each thread, so that a thread that is put aside can be helped out.
+        let fair = self.n_out / (4 * m.pool.threads());
+        let grain = match self.rows <= FEW {
+            true => fair.min(PIECE / self.row_bytes),
+            false => {
+                if fair < 32 {
+                    16
+                } else {
+                    32
+                }
+            }
+        };
+        m.in_ranges(self.n_out, 16, grain, task);
+    }
+
+    /// Writes up to sixteen outputs of one row.
+    ///
+    /// # Safety
+    /// Nobody else writes them at the same time.
+    #[inline(always)]
+    unsafe fn put(&self, t: usize, first: usize, outputs: &[f32; 16]) {
+        let n = (self.n_out - first).min(16);
+        let at = t * self.n_out + first;
+        // SAFETY: the caller's word.
+        unsafe { self.y.part(at..at + n) }.copy_from_slice(&outputs[..n]);
+    }
 }

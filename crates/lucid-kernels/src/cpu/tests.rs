@@ -8,6 +8,7 @@ use crate::{
         testing::random_rows,
         unpack::{Unpack, with_unpack},
     },
+    lanes::scalar::Scalar,
     ops::{Heads, Pairs, Rotation, testing::*},
     oracle::{self, UNIT_F32 as U},
 };
@@ -56,7 +57,8 @@ fn rounded_bound<B: Unpack>(stored: &[u8], x: &[f32]) -> f64 {
     let (mut codes, mut scales, mut mins) = (vec![0; n], vec![0.0; n / B::GROUP], vec![0.0; n / B::GROUP]);
     for (i, block) in stored.chunks_exact(B::BYTES).enumerate() {
         let (v, g) = (i * B::LEN..(i + 1) * B::LEN, i * B::LEN / B::GROUP..(i + 1) * B::LEN / B::GROUP);
-        B::unpack(block, &mut codes[v], &mut scales[g.clone()], &mut mins[g]);
+        // SAFETY: plain loops need no instructions.
+        unsafe { B::unpack::<Scalar>(block, &mut codes[v], &mut scales[g.clone()], &mut mins[g]) };
     }
     let (mut steps, mut size) = (0.0, 0.0);
     for i in 0..n {

@@ -13,9 +13,10 @@
 //! 2 · 127 · 127 fits, 2 · 255 · 127 does not. [`Unpack::WIDE`] formats have all eight bits and the offset 128.
 
 use super::{
-    Block, blocks, f16_at, f16_to_f32, grids, iq4_nl::LEVELS, mxfp4, mxfp4::E2M1_TWICE, nvfp4, q4_k::scale_and_min,
-    tq1_0::RUNS, u16_at, u32_at,
+    Block, blocks, grids, iq4_nl::LEVELS, mxfp4, mxfp4::E2M1_TWICE, nvfp4, q4_k::scale_and_min, tq1_0::RUNS, u16_at,
+    u32_at,
 };
+use crate::lanes::Lanes;
 
 /// A block format that is integers and scales.
 pub(crate) trait Unpack: Block {
@@ -26,11 +27,20 @@ pub(crate) trait Unpack: Block {
     /// Whether groups have minima.
     const MINS: bool = false;
     /// Whether codes use all of `0 ..= 255`; then the offset is 128. Otherwise they are below 128.
-    #[allow(dead_code)]
     const WIDE: bool = Self::OFFSET == 128;
 
     /// Writes [`Block::LEN`] codes, as many scales as there are groups, and as many minima if the format has them.
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]);
+    ///
+    /// # Safety
+    /// As for every function of [`Lanes`].
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]);
+}
+
+/// The f16 at byte `at`.
+#[inline(always)]
+unsafe fn half_at<L: Lanes>(bytes: &[u8], at: usize) -> f32 {
+    // SAFETY: the caller's word.
+    unsafe { L::f16(u16_at(bytes, at)) }
 }
 
 /// Both nibbles of each byte: low ones first, high ones behind all of them.
@@ -54,8 +64,10 @@ fn fives(high: u32, bytes: &[u8], codes: &mut [u8]) {
 impl Unpack for blocks::Q4_0 {
     const OFFSET: u8 = 8;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales[0] = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales[0] = unsafe { half_at::<L>(block, 0) };
         nibbles(&block[2..18], codes);
     }
 }
@@ -64,8 +76,10 @@ impl Unpack for blocks::Q4_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        (scales[0], mins[0]) = (f16_at(block, 0), f16_at(block, 2));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+        // SAFETY: the caller's word.
+        (scales[0], mins[0]) = unsafe { (half_at::<L>(block, 0), half_at::<L>(block, 2)) };
         nibbles(&block[4..20], codes);
     }
 }
@@ -73,8 +87,10 @@ impl Unpack for blocks::Q4_1 {
 impl Unpack for blocks::Q5_0 {
     const OFFSET: u8 = 16;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales[0] = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales[0] = unsafe { half_at::<L>(block, 0) };
         fives(u32_at(block, 2), &block[6..22], codes);
     }
 }
@@ -83,8 +99,10 @@ impl Unpack for blocks::Q5_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        (scales[0], mins[0]) = (f16_at(block, 0), f16_at(block, 2));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+        // SAFETY: the caller's word.
+        (scales[0], mins[0]) = unsafe { (half_at::<L>(block, 0), half_at::<L>(block, 2)) };
         fives(u32_at(block, 4), &block[8..24], codes);
     }
 }
@@ -100,8 +118,10 @@ fn signed_bytes(bytes: &[u8], codes: &mut [u8]) {
 impl Unpack for blocks::Q8_0 {
     const OFFSET: u8 = 128;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales[0] = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales[0] = unsafe { half_at::<L>(block, 0) };
         signed_bytes(&block[2..34], codes);
     }
 }
@@ -109,8 +129,10 @@ impl Unpack for blocks::Q8_0 {
 impl Unpack for blocks::Q8_1 {
     const OFFSET: u8 = 128;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales[0] = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales[0] = unsafe { half_at::<L>(block, 0) };
         signed_bytes(&block[4..36], codes);
     }
 }
@@ -118,7 +140,8 @@ impl Unpack for blocks::Q8_1 {
 impl Unpack for blocks::Q8_K {
     const OFFSET: u8 = 128;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         scales.fill(f32::from_bits(u32_at(block, 0)));
         signed_bytes(&block[4..260], codes);
     }
@@ -139,8 +162,10 @@ impl Unpack for blocks::Q2_K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        let (d, m) = (f16_at(block, 80), f16_at(block, 82));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let (d, m) = unsafe { (half_at::<L>(block, 80), half_at::<L>(block, 82)) };
         for g in 0..16 {
             scales[g] = d * f32::from(block[g] & 15);
             mins[g] = -(m * f32::from(block[g] >> 4));
@@ -153,8 +178,10 @@ impl Unpack for blocks::Q3_K {
     const GROUP: usize = 16;
     const OFFSET: u8 = 4;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 108);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 108) };
         let packed = &block[96..108];
         for g in 0..16 {
             let (low, high) = ((packed[g % 8] >> (4 * (g / 8))) & 15, (packed[8 + g % 4] >> (2 * (g / 4))) & 3);
@@ -171,8 +198,9 @@ impl Unpack for blocks::Q3_K {
 
 /// The eight scales and minima of Q4_K and Q5_K.
 #[inline(always)]
-fn six_bit_scales(block: &[u8], scales: &mut [f32], mins: &mut [f32]) {
-    let (d, m) = (f16_at(block, 0), f16_at(block, 2));
+unsafe fn six_bit_scales<L: Lanes>(block: &[u8], scales: &mut [f32], mins: &mut [f32]) {
+    // SAFETY: the caller's word.
+    let (d, m) = unsafe { (half_at::<L>(block, 0), half_at::<L>(block, 2)) };
     for g in 0..8 {
         let (scale, min) = scale_and_min(&block[4..16], g);
         (scales[g], mins[g]) = (d * f32::from(scale), -(m * f32::from(min)));
@@ -183,8 +211,10 @@ impl Unpack for blocks::Q4_K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        six_bit_scales(block, scales, mins);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+        // SAFETY: the caller's word.
+        unsafe { six_bit_scales::<L>(block, scales, mins) };
         for (bytes, codes) in block[16..144].chunks_exact(32).zip(codes.chunks_exact_mut(64)) {
             nibbles(bytes, codes);
         }
@@ -195,8 +225,10 @@ impl Unpack for blocks::Q5_K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        six_bit_scales(block, scales, mins);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+        // SAFETY: the caller's word.
+        unsafe { six_bit_scales::<L>(block, scales, mins) };
         for (bytes, codes) in block[48..176].chunks_exact(32).zip(codes.chunks_exact_mut(64)) {
             nibbles(bytes, codes);
         }
@@ -212,8 +244,10 @@ impl Unpack for blocks::Q6_K {
     const GROUP: usize = 16;
     const OFFSET: u8 = 32;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 208);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 208) };
         for g in 0..16 {
             scales[g] = d * f32::from(block[192 + g] as i8);
         }
@@ -255,8 +289,10 @@ pub(crate) const FLOATS: [u8; 16] = raised(E2M1_TWICE, 12);
 impl Unpack for blocks::IQ4_NL {
     const OFFSET: u8 = 128;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales[0] = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales[0] = unsafe { half_at::<L>(block, 0) };
         chosen(&block[2..18], &UNEQUAL, codes);
     }
 }
@@ -264,8 +300,10 @@ impl Unpack for blocks::IQ4_NL {
 impl Unpack for blocks::IQ4_XS {
     const OFFSET: u8 = 128;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let (d, high) = (f16_at(block, 0), u16_at(block, 2));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let (d, high) = (unsafe { half_at::<L>(block, 0) }, u16_at(block, 2));
         for g in 0..8 {
             let low = (block[4 + g / 2] >> (4 * (g % 2))) & 15;
             let s = i32::from(u16::from(low) | ((high >> (2 * g)) & 3) << 4);
@@ -280,7 +318,8 @@ impl Unpack for blocks::IQ4_XS {
 impl Unpack for blocks::MXFP4 {
     const OFFSET: u8 = 12;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         scales[0] = mxfp4::half_scale(block[0]);
         chosen(&block[1..17], &FLOATS, codes);
     }
@@ -290,7 +329,8 @@ impl Unpack for blocks::NVFP4 {
     const GROUP: usize = 16;
     const OFFSET: u8 = 12;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         for (g, codes) in codes.chunks_exact_mut(16).enumerate() {
             scales[g] = nvfp4::half_scale(block[g]);
             chosen(&block[4 + 8 * g..][..8], &FLOATS, codes);
@@ -301,8 +341,10 @@ impl Unpack for blocks::NVFP4 {
 impl Unpack for blocks::Q1_0 {
     const OFFSET: u8 = 1;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales.fill(f16_at(block, 0));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales.fill(unsafe { half_at::<L>(block, 0) });
         for (i, code) in codes.iter_mut().enumerate() {
             *code = ((block[2 + i / 8] >> (i % 8)) & 1) * 2;
         }
@@ -312,8 +354,10 @@ impl Unpack for blocks::Q1_0 {
 impl Unpack for blocks::Q2_0 {
     const OFFSET: u8 = 1;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales.fill(f16_at(block, 0));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales.fill(unsafe { half_at::<L>(block, 0) });
         for (i, code) in codes.iter_mut().enumerate() {
             *code = (block[2 + i / 4] >> (2 * (i % 4))) & 3;
         }
@@ -323,8 +367,10 @@ impl Unpack for blocks::Q2_0 {
 impl Unpack for blocks::TQ1_0 {
     const OFFSET: u8 = 1;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales.fill(f16_at(block, 52));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales.fill(unsafe { half_at::<L>(block, 52) });
         let mut rest = codes;
         for (first, n, digits) in RUNS {
             for digit in 0..digits {
@@ -341,8 +387,10 @@ impl Unpack for blocks::TQ1_0 {
 impl Unpack for blocks::TQ2_0 {
     const OFFSET: u8 = 1;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        scales.fill(f16_at(block, 64));
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        scales.fill(unsafe { half_at::<L>(block, 64) });
         twos(&block[..64], codes);
     }
 }
@@ -359,8 +407,10 @@ fn signed_point(point: &[i8], signs: u8, codes: &mut [u8]) {
 impl Unpack for blocks::IQ2_XXS {
     const OFFSET: u8 = 64;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for (g, (group, codes)) in block[2..66].chunks_exact(8).zip(codes.chunks_exact_mut(32)).enumerate() {
             let word = u32_at(group, 4);
             scales[g] = d * (0.5 + (word >> 28) as f32) * 0.25;
@@ -376,8 +426,10 @@ impl Unpack for blocks::IQ2_XS {
     const GROUP: usize = 16;
     const OFFSET: u8 = 64;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for g in 0..16 {
             scales[g] = d * (0.5 + f32::from((block[66 + g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
         }
@@ -393,8 +445,10 @@ impl Unpack for blocks::IQ2_S {
     const GROUP: usize = 16;
     const OFFSET: u8 = 64;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for g in 0..16 {
             scales[g] = d * (0.5 + f32::from((block[74 + g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
         }
@@ -409,8 +463,10 @@ impl Unpack for blocks::IQ2_S {
 impl Unpack for blocks::IQ3_XXS {
     const OFFSET: u8 = 64;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for (g, codes) in codes.chunks_exact_mut(32).enumerate() {
             let (points, word) = (&block[2 + 8 * g..][..8], u32_at(block, 66 + 4 * g));
             scales[g] = d * (0.5 + (word >> 28) as f32) * 0.5;
@@ -425,8 +481,10 @@ impl Unpack for blocks::IQ3_XXS {
 impl Unpack for blocks::IQ3_S {
     const OFFSET: u8 = 64;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for g in 0..8 {
             let s = (block[106 + g / 2] >> (4 * (g % 2))) & 15;
             scales[g] = d * f32::from(1 + 2 * s);
@@ -451,8 +509,10 @@ fn shifted_point(point: &[i8; 8], down: bool, codes: &mut [u8]) {
 impl Unpack for blocks::IQ1_S {
     const OFFSET: u8 = 16;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        let d = f16_at(block, 0);
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+        // SAFETY: the caller's word.
+        let d = unsafe { half_at::<L>(block, 0) };
         for (g, codes) in codes.chunks_exact_mut(32).enumerate() {
             let (lows, word) = (&block[2 + 4 * g..][..4], u16_at(block, 34 + 2 * g));
             scales[g] = d * f32::from(2 * ((word >> 12) & 7) + 1) * 0.125;
@@ -468,9 +528,11 @@ impl Unpack for blocks::IQ1_M {
     const GROUP: usize = 16;
     const OFFSET: u8 = 16;
 
-    fn unpack(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
         let words: [u16; 4] = std::array::from_fn(|j| u16_at(block, 48 + 2 * j));
-        let d = f16_to_f32((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j)));
+        // SAFETY: the caller's word.
+        let d = unsafe { L::f16((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j))) };
         for g in 0..16 {
             scales[g] = d * f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1) * 0.125;
         }
@@ -511,7 +573,10 @@ fn is_integers(format: super::Format) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::{Format, testing::random_rows};
+    use crate::{
+        formats::{Format, testing::random_rows},
+        lanes::scalar::Scalar,
+    };
 
     #[test]
     fn codes_scales_and_minima_are_the_decoded_values() {
@@ -525,7 +590,8 @@ mod tests {
         let (mut codes, mut want) = (vec![0; B::LEN], vec![0.0; B::LEN]);
         let (mut scales, mut mins) = (vec![0.0; B::LEN / B::GROUP], vec![0.0; B::LEN / B::GROUP]);
         for block in blocks.chunks_exact(B::BYTES) {
-            B::unpack(block, &mut codes, &mut scales, &mut mins);
+            // SAFETY: plain loops need no instructions.
+            unsafe { B::unpack::<Scalar>(block, &mut codes, &mut scales, &mut mins) };
             B::decode(block, &mut want);
             for i in 0..B::LEN {
                 let g = i / B::GROUP;

@@ -68,11 +68,6 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn sqrt(a: [f32; 16]) -> [f32; 16] {
-        a.map(f32::sqrt)
-    }
-
-    #[inline(always)]
     unsafe fn round(a: [f32; 16]) -> [f32; 16] {
         a.map(f32::round_ties_even)
     }
@@ -111,15 +106,14 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn load_u8(p: *const u8, offset: i32) -> [f32; 16] {
-        // SAFETY: the trait's contract.
-        unsafe { read::<[u8; 16]>(p) }.map(|u| (i32::from(u) - offset) as f32)
-    }
-
-    #[inline(always)]
     unsafe fn store_i8(p: *mut i8, x: [f32; 16]) {
         // SAFETY: the trait's contract.
         unsafe { p.cast::<[i8; 16]>().write_unaligned(x.map(|x| x as i8)) }
+    }
+
+    #[inline(always)]
+    unsafe fn f16(bits: u16) -> f32 {
+        f16_to_f32(bits)
     }
 
     #[inline(always)]
@@ -164,6 +158,8 @@ impl Lanes for Scalar {
     }
 
     const FULL: bool = true;
+    const VECTORS: usize = 1;
+    const ROWS: usize = 2;
 
     #[inline(always)]
     unsafe fn dot(acc: [i32; 16], u: [u8; 64], x: [u8; 64]) -> [i32; 16] {
@@ -186,6 +182,12 @@ impl Lanes for Scalar {
             v[block / 2][first..first + 4].iter().sum()
         };
         (std::array::from_fn(|block| half(block, 0)), std::array::from_fn(|block| half(block, 1)))
+    }
+
+    #[inline(always)]
+    unsafe fn evens_and_odds(a: [f32; 16], b: [f32; 16]) -> ([f32; 16], [f32; 16]) {
+        let at = |i: usize| if i < 16 { a[i] } else { b[i - 16] };
+        (std::array::from_fn(|i| at(2 * i)), std::array::from_fn(|i| at(2 * i + 1)))
     }
 
     #[inline(always)]

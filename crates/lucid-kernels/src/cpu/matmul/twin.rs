@@ -2,10 +2,13 @@
 //!
 //! These are plain loops for reading and for tests. Every kernel must give exactly this number.
 
-use super::Activations;
-use crate::formats::{
-    Format,
-    unpack::{Unpack, with_unpack},
+use super::{Activations, prepare::SMALLEST};
+use crate::{
+    formats::{
+        Format,
+        unpack::{Unpack, with_unpack},
+    },
+    lanes::scalar::Scalar,
 };
 
 /// One element.
@@ -37,7 +40,8 @@ fn dot_of_integers<B: Unpack>(w: &[u8], x: &[f32]) -> f32 {
     let (mut codes, mut scales, mut mins) = (vec![0; n], vec![0.0; groups], vec![0.0; groups]);
     for (i, block) in w.chunks_exact(B::BYTES).enumerate() {
         let (values, groups) = (i * B::LEN..(i + 1) * B::LEN, i * B::LEN / B::GROUP..(i + 1) * B::LEN / B::GROUP);
-        B::unpack(block, &mut codes[values], &mut scales[groups.clone()], &mut mins[groups]);
+        // SAFETY: plain loops need no instructions.
+        unsafe { B::unpack::<Scalar>(block, &mut codes[values], &mut scales[groups.clone()], &mut mins[groups]) };
     }
     let mut p = [0f32; 16];
     for (b, x) in x.chunks_exact(32).enumerate() {
@@ -72,7 +76,7 @@ fn total(p: [f32; 16]) -> f32 {
 ///
 /// Two ends of the range are cut off. A block with an infinity or a NaN has the scale NaN and so makes its sums NaN. A block
 /// below 2⁻¹²⁰, where 127/a is no f32 any more, is zero.
-pub(in super::super) fn quantize(x: &[f32; 32]) -> (f32, [i8; 32]) {
+fn quantize(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let largest = x.iter().fold(0, |max, x| max.max(x.to_bits() & 0x7FFF_FFFF));
     if largest >= 0x7F80_0000 {
         return (f32::NAN, [0; 32]);
@@ -84,6 +88,3 @@ pub(in super::super) fn quantize(x: &[f32; 32]) -> (f32, [i8; 32]) {
     let inverse = 127.0 / largest;
     (largest / 127.0, x.map(|x| (x * inverse).round_ties_even() as i8))
 }
-
-/// 2⁻¹²⁰.
-pub(in super::super) const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);

@@ -1,0 +1,493 @@
+//! Products of quantised weights with rounded activations, in integers.
+//!
+//! # Few rows: lanes are blocks
+//!
+//! ```text
+//!   one weight row, unpacked:   │ block 0 │ block 1 │ … │ block 15 │ block 16 …      32 codes each, and 16 + 16 … scales
+//!   a round:                    8 vectors of 64 codes · the same 64 activations  ▶  8 vectors of 4-fold sums
+//!                               add up neighbours, 21 instructions               ▶  16 sums in 16 lanes: the classes
+//!                               p = fma(scale · d, sum, p)                          one instruction for 16 blocks
+//! ```
+//!
+//! The sixteen lanes of p are added in order only at the end of a row; sixteen weight rows share one transposition for that.
+//! Weights are read strictly in address order (sixteen interleaved rows would defeat the processor's prefetcher), and the lines
+//! ahead are asked for explicitly.
+//!
+//! # Many rows: lanes are outputs
+//!
+//! ```text
+//!   panel of 16 outputs:   for class 0: block 0, 16, 32 …; class 1: block 1, 17 …; …
+//!   a block:               8 vectors, each four codes of all 16 outputs:   │ o₀ ···· │ o₁ ···· │ … │ o₁₅ ···· │
+//!   micro-kernel:          acc[v][t] += vector v · (four bytes of row t, in every lane)      v < VECTORS, t < ROWS
+//!   end of a block:        p[v][t] = fma(scale[v] · d[t], acc, p[v][t])
+//!   end of a class:        y[v][t] = y[v][t] + p[v][t]
+//! ```
+//!
+//! In class order p lives in registers and y is touched sixteen times in all. An accumulator starts from −OFFSET · Σq, so codes
+//! stay unsigned, as the instruction wants them.
+
+use super::{FEW, Plan, Product, Unpack, prepare::Rounded};
+use crate::{
+    cpu::{Machine, Parts, buffer::Base},
+    lanes::{self, Kernel, Lanes},
+    level::Level,
+};
+use std::marker::PhantomData;
+
+/// How far ahead of the unpacking weights are asked for.
+const AHEAD: usize = 4096;
+
+/// What products need to know of a format.
+trait Shape {
+    /// Groups in a block of 32.
+    const GROUPS: usize;
+    /// Whether there are minima.
+    const MINS: bool;
+    /// Whether codes are of eight bits.
+    const WIDE: bool;
+}
+
+/// One of the shapes that formats have.
+struct Of<const GROUPS: usize, const MINS: bool, const WIDE: bool>;
+
+impl<const GROUPS: usize, const MINS: bool, const WIDE: bool> Shape for Of<GROUPS, MINS, WIDE> {
+    const GROUPS: usize = GROUPS;
+    const MINS: bool = MINS;
+    const WIDE: bool = WIDE;
+}
+
+/// The product with weights of format `B`.
+pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
+    match (B::GROUP, B::MINS, B::WIDE) {
+        (32, false, false) => run_shape::<B, Of<1, false, false>>(m, product),
+        (32, true, false) => run_shape::<B, Of<1, true, false>>(m, product),
+        (32, false, true) => run_shape::<B, Of<1, false, true>>(m, product),
+        (16, false, false) => run_shape::<B, Of<2, false, false>>(m, product),
+        (16, true, false) => run_shape::<B, Of<2, true, false>>(m, product),
+        _ => unreachable!("no format has this shape"),
+    }
+}
+
+fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
+    let mut scratch = m.scratch();
+    let scratch = &mut *scratch;
+    let x = Rounded::new(m, product, B::GROUP, B::OFFSET, &mut scratch.shared);
+    let few = product.rows <= FEW;
+    // Rows of codes are an odd number of lines apart, so that the sixteen of a panel do not share cache sets.
+    let stride = x.blocks * 32 + 64;
+    let mut plan = Plan::default();
+    let height = if few { 1 } else { 16 };
+    let unpacked = Places {
+        codes: plan.room::<u8>(height * stride),
+        scales: plan.room::<f32>(height * x.blocks * S::GROUPS),
+        mins: plan.room::<f32>(if S::MINS { height * x.blocks * S::GROUPS } else { 0 }),
+        stride,
+    };
+    let panels = if few { 0 } else { 2 };
+    let panel = Places {
+        codes: plan.room::<u8>(panels * x.blocks * 512),
+        scales: plan.room::<f32>(panels * x.blocks * S::GROUPS * 16),
+        mins: plan.room::<f32>(if S::MINS { panels * x.blocks * S::GROUPS * 16 } else { 0 }),
+        stride: x.blocks * 512,
+    };
+    let buffers = Parts::new(&mut scratch.threads);
+    product.run(m, &|outputs, thread| {
+        // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
+        let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
+        let unpacked = unpacked.of(base);
+        let level = m.level;
+        if few {
+            for first in outputs.clone().step_by(16) {
+                let mut p = [[[0f32; 16]; 16]; FEW];
+                for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
+                    lanes::run(
+                        level,
+                        UnpackRow::<B> { w: product.weights(o), to: unpacked, blocks: x.blocks, format: PhantomData },
+                    );
+                    dot_rows::<S>(level, &x, unpacked, i, &mut p);
+                }
+                for (t, p) in p[..x.rows].iter().enumerate() {
+                    // SAFETY: every output is in one piece.
+                    unsafe { product.put(t, first, &lanes::run(level, Total(p))) };
+                }
+            }
+        } else {
+            let panel = panel.of(base);
+            for first in outputs.clone().step_by(32) {
+                let filled = (outputs.end - first).min(32);
+                for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
+                    for i in 0..16 {
+                        // The last panel of a matrix may have fewer rows; their lanes hold what was there before and go nowhere.
+                        if first_row + i < outputs.end {
+                            let to = unpacked.row(i, x.blocks, S::GROUPS);
+                            lanes::run(
+                                level,
+                                UnpackRow::<B> {
+                                    w: product.weights(first_row + i),
+                                    to,
+                                    blocks: x.blocks,
+                                    format: PhantomData,
+                                },
+                            );
+                        }
+                    }
+                    let to = panel.panel(v, x.blocks, S::GROUPS);
+                    lanes::run(level, Pack::<S> { from: unpacked, to, blocks: x.blocks, shape: PhantomData });
+                }
+                lanes::run(level, PanelProduct::<S> { x: &x, panel, product, first, filled, shape: PhantomData });
+            }
+        }
+    });
+}
+
+/// Where codes, scales and minima begin in a buffer, and the bytes from one row, or panel, of codes to the next.
+#[derive(Clone, Copy)]
+struct Places {
+    codes: usize,
+    scales: usize,
+    mins: usize,
+    stride: usize,
+}
+
+impl Places {
+    fn of(self, base: Base) -> Unpacked {
+        Unpacked {
+            codes: base.at(self.codes),
+            scales: base.at(self.scales),
+            mins: base.at(self.mins),
+            stride: self.stride,
+        }
+    }
+}
+
+/// Unpacked weights: rows (scales of a row's groups in order) or panels (sixteen scales of a group side by side).
+#[derive(Clone, Copy)]
+struct Unpacked {
+    codes: *mut u8,
+    scales: *mut f32,
+    mins: *mut f32,
+    stride: usize,
+}
+
+impl Unpacked {
+    fn row(self, i: usize, blocks: usize, groups: usize) -> Unpacked {
+        self.offset(i, blocks * groups)
+    }
+
+    fn panel(self, v: usize, blocks: usize, groups: usize) -> Unpacked {
+        self.offset(v, blocks * groups * 16)
+    }
+
+    fn offset(self, i: usize, scales: usize) -> Unpacked {
+        Unpacked {
+            codes: self.codes.wrapping_add(i * self.stride),
+            scales: self.scales.wrapping_add(i * scales),
+            mins: self.mins.wrapping_add(i * scales),
+            stride: self.stride,
+        }
+    }
+}
+
+/// Unpacks one weight row, and pads it with codes of weight 0 and scale 0.
+struct UnpackRow<'a, B> {
+    w: &'a [u8],
+    to: Unpacked,
+    blocks: usize,
+    format: PhantomData<B>,
+}
+
+impl<B: Unpack> Kernel for UnpackRow<'_, B> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let groups = B::LEN / B::GROUP;
+        let n = self.w.len() / B::BYTES;
+        // SAFETY: `to` has room for `blocks` blocks of 32, of which the row has n · LEN / 32; the level is the caller's.
+        unsafe {
+            for (i, block) in self.w.chunks_exact(B::BYTES).enumerate() {
+                for line in 0..B::BYTES.div_ceil(64) {
+                    L::prefetch(block.as_ptr().wrapping_add(AHEAD + 64 * line));
+                }
+                let codes = std::slice::from_raw_parts_mut(self.to.codes.add(i * B::LEN), B::LEN);
+                let scales = std::slice::from_raw_parts_mut(self.to.scales.add(i * groups), groups);
+                let mins: &mut [f32] = if B::MINS {
+                    std::slice::from_raw_parts_mut(self.to.mins.add(i * groups), groups)
+                } else {
+                    &mut []
+                };
+                B::unpack::<L>(block, codes, scales, mins);
+            }
+            let rest = self.blocks * 32 / B::GROUP - n * groups;
+            std::ptr::write_bytes(self.to.codes.add(n * B::LEN), B::OFFSET, self.blocks * 32 - n * B::LEN);
+            std::ptr::write_bytes(self.to.scales.add(n * groups), 0, rest);
+            if B::MINS {
+                std::ptr::write_bytes(self.to.mins.add(n * groups), 0, rest);
+            }
+        }
+    }
+}
+
+/// One product step: `acc + Σ (u − OFFSET)·q`, given that a sum began with [`start`].
+#[inline(always)]
+unsafe fn dot<L: Lanes, S: Shape>(acc: L::I, u: L::B, q: L::B) -> L::I {
+    // SAFETY: the level is the caller's.
+    unsafe { if S::WIDE && !L::FULL { L::dot_wide(acc, u, q) } else { L::dot(acc, u, q) } }
+}
+
+/// Whether sums of this shape start from −OFFSET · Σq; otherwise [`dot`] subtracts the offset by itself.
+#[inline(always)]
+const fn starts<L: Lanes, S: Shape>() -> bool {
+    L::FULL || !S::WIDE
+}
+
+/// One unpacked weight row against up to four rows of activations; the sixteen partial sums go to `p[t][i]`.
+fn dot_rows<S: Shape>(level: Level, x: &Rounded, w: Unpacked, i: usize, p: &mut [[[f32; 16]; 16]; FEW]) {
+    match x.rows {
+        1 => lanes::run(level, DotRows::<S, 1> { x, w, i, p, shape: PhantomData }),
+        2 => lanes::run(level, DotRows::<S, 2> { x, w, i, p, shape: PhantomData }),
+        3 => lanes::run(level, DotRows::<S, 3> { x, w, i, p, shape: PhantomData }),
+        _ => lanes::run(level, DotRows::<S, FEW> { x, w, i, p, shape: PhantomData }),
+    }
+}
+
+struct DotRows<'a, S, const ROWS: usize> {
+    x: &'a Rounded,
+    w: Unpacked,
+    i: usize,
+    p: &'a mut [[[f32; 16]; 16]; FEW],
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape, const ROWS: usize> Kernel for DotRows<'_, S, ROWS> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let DotRows { x, w, i, p: out, .. } = self;
+        // SAFETY: blocks are whole rounds of sixteen in all arrays; the level is the caller's.
+        unsafe {
+            let mut p = [L::splat(0.0); ROWS];
+            for round in 0..x.blocks / 16 {
+                let codes: [L::B; 8] = std::array::from_fn(|v| L::load_bytes(w.codes.add(round * 512 + 64 * v)));
+                let of_groups = |from: *mut f32| {
+                    let first = L::load(from.add(round * 16 * S::GROUPS));
+                    if S::GROUPS == 1 {
+                        (first, first)
+                    } else {
+                        L::evens_and_odds(first, L::load(from.add(round * 32 + 16)))
+                    }
+                };
+                let scales = of_groups(w.scales);
+                let mins = if S::MINS { of_groups(w.mins) } else { scales };
+                for t in 0..ROWS {
+                    let at = t * x.blocks + round * 16;
+                    let q = x.q.add(at * 32);
+                    let zero = L::splat_i32(0);
+                    let parts =
+                        std::array::from_fn(|v| dot::<L, S>(zero, codes[v], L::load_bytes(q.add(64 * v).cast())));
+                    let (mut first, mut second) = L::sums_of_four(parts);
+                    if S::GROUPS == 1 {
+                        first = L::add_i32(first, second);
+                    }
+                    if starts::<L, S>() {
+                        first = L::add_i32(first, L::load_i32(x.start[0].add(at)));
+                        if S::GROUPS == 2 {
+                            second = L::add_i32(second, L::load_i32(x.start[1].add(at)));
+                        }
+                    }
+                    let d = L::load(x.d.add(at));
+                    p[t] = L::fma(L::mul(scales.0, d), L::to_f32(first), p[t]);
+                    if S::GROUPS == 2 {
+                        p[t] = L::fma(L::mul(scales.1, d), L::to_f32(second), p[t]);
+                    }
+                    if S::MINS {
+                        p[t] = L::fma(mins.0, L::load(x.sum[0].add(at)), p[t]);
+                        if S::GROUPS == 2 {
+                            p[t] = L::fma(mins.1, L::load(x.sum[1].add(at)), p[t]);
+                        }
+                    }
+                }
+            }
+            for t in 0..ROWS {
+                L::store(out[t][i].as_mut_ptr(), p[t]);
+            }
+        }
+    }
+}
+
+/// Adds the sixteen partial sums of each of sixteen outputs, in order, from zero.
+pub(super) struct Total<'a>(pub(super) &'a [[f32; 16]; 16]);
+
+impl Kernel for Total<'_> {
+    type Out = [f32; 16];
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) -> [f32; 16] {
+        let mut y = [0f32; 16];
+        // SAFETY: arrays of sixteen; the level is the caller's.
+        unsafe {
+            let classes = L::transpose(std::array::from_fn(|o| L::load(self.0[o].as_ptr())));
+            let sum = classes.into_iter().fold(L::splat(0.0), |sum, p| L::add(sum, p));
+            L::store(y.as_mut_ptr(), L::canonical(sum));
+        }
+        y
+    }
+}
+
+/// Turns sixteen unpacked rows into a panel.
+struct Pack<S> {
+    from: Unpacked,
+    to: Unpacked,
+    blocks: usize,
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape> Kernel for Pack<S> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let Pack { from, to, blocks, .. } = self;
+        let rounds = blocks / 16;
+        // Where block b stands in class order.
+        let place = |b: usize| (b % 16) * rounds + b / 16;
+        // SAFETY: `from` holds sixteen rows and `to` a panel of as many blocks; the level is the caller's. A vector of f32 carries
+        // four codes in each lane here; loads, shuffles and stores do not look at them.
+        unsafe {
+            for b in (0..blocks).step_by(2) {
+                let rows = std::array::from_fn(|i| L::load(from.codes.add(i * from.stride + 32 * b).cast()));
+                for (k, column) in L::transpose(rows).into_iter().enumerate() {
+                    L::store(to.codes.add(place(b + k / 8) * 512 + k % 8 * 64).cast(), column);
+                }
+            }
+            let groups = blocks * S::GROUPS;
+            for (from, to) in
+                [(from.scales, to.scales), (from.mins, to.mins)].into_iter().take(1 + usize::from(S::MINS))
+            {
+                for g in (0..groups).step_by(16) {
+                    let rows = std::array::from_fn(|i| L::load(from.add(i * groups + g)));
+                    for (k, column) in L::transpose(rows).into_iter().enumerate() {
+                        let (b, half) = ((g + k) / S::GROUPS, (g + k) % S::GROUPS);
+                        L::store(to.add((place(b) * S::GROUPS + half) * 16), column);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Up to 32 outputs for all rows.
+struct PanelProduct<'a, S> {
+    x: &'a Rounded,
+    panel: Unpacked,
+    product: &'a Product<'a>,
+    first: usize,
+    filled: usize,
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape> Kernel for PanelProduct<'_, S> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        // As few tiles as can be, as equal as can be.
+        let tiles = self.x.rows.div_ceil(L::ROWS);
+        for tile in 0..tiles {
+            let (from, to) = (tile * self.x.rows / tiles, (tile + 1) * self.x.rows / tiles);
+            for v in (0..self.filled.div_ceil(16)).step_by(L::VECTORS) {
+                let wide = L::VECTORS == 2 && self.filled > 16;
+                // SAFETY: the level is the caller's; rows and outputs lie within the product.
+                unsafe {
+                    match (to - from, wide) {
+                        (1, false) => self.tile::<L, 1, 1>(from, v),
+                        (2, false) => self.tile::<L, 2, 1>(from, v),
+                        (3, false) => self.tile::<L, 3, 1>(from, v),
+                        (4, false) => self.tile::<L, 4, 1>(from, v),
+                        (5, false) => self.tile::<L, 5, 1>(from, v),
+                        (6, false) => self.tile::<L, 6, 1>(from, v),
+                        (1, true) => self.tile::<L, 1, 2>(from, v),
+                        (2, true) => self.tile::<L, 2, 2>(from, v),
+                        (3, true) => self.tile::<L, 3, 2>(from, v),
+                        (4, true) => self.tile::<L, 4, 2>(from, v),
+                        (5, true) => self.tile::<L, 5, 2>(from, v),
+                        _ => self.tile::<L, 6, 2>(from, v),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<S: Shape> PanelProduct<'_, S> {
+    /// ROWS rows from `row` against VECTORS panels from `v`: the micro-kernel.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const ROWS: usize, const VECTORS: usize>(&self, row: usize, v: usize) {
+        if ROWS > L::ROWS || VECTORS > L::VECTORS {
+            return; // never asked for; so it need not be compiled
+        }
+        let x = self.x;
+        let rounds = x.blocks / 16;
+        // SAFETY: panels and rows have `blocks` blocks; the level is the caller's.
+        unsafe {
+            let panels: [Unpacked; VECTORS] = std::array::from_fn(|i| self.panel.panel(v + i, x.blocks, S::GROUPS));
+            let mut y = [[L::splat(0.0); ROWS]; VECTORS];
+            for class in 0..16 {
+                let mut p = [[L::splat(0.0); ROWS]; VECTORS];
+                for round in 0..x.rounds(class) {
+                    let (place, block) = (class * rounds + round, row * x.blocks + round * 16 + class);
+                    for g in 0..S::GROUPS {
+                        let mut acc = [[L::splat_i32(0); ROWS]; VECTORS];
+                        if starts::<L, S>() {
+                            for t in 0..ROWS {
+                                let start = L::splat_i32(*x.start[g].add(block + t * x.blocks));
+                                acc.iter_mut().for_each(|acc| acc[t] = start);
+                            }
+                        }
+                        for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
+                            let codes: [L::B; VECTORS] =
+                                std::array::from_fn(|i| L::load_bytes(panels[i].codes.add(place * 512 + k * 64)));
+                            for t in 0..ROWS {
+                                let q = L::splat_bytes(x.q.add((block + t * x.blocks) * 32 + 4 * k));
+                                for i in 0..VECTORS {
+                                    acc[i][t] = dot::<L, S>(acc[i][t], codes[i], q);
+                                }
+                            }
+                        }
+                        for i in 0..VECTORS {
+                            let scale = L::load(panels[i].scales.add((place * S::GROUPS + g) * 16));
+                            for t in 0..ROWS {
+                                let d = L::splat(*x.d.add(block + t * x.blocks));
+                                p[i][t] = L::fma(L::mul(scale, d), L::to_f32(acc[i][t]), p[i][t]);
+                            }
+                        }
+                    }
+                    if S::MINS {
+                        for g in 0..S::GROUPS {
+                            for i in 0..VECTORS {
+                                let min = L::load(panels[i].mins.add((place * S::GROUPS + g) * 16));
+                                for t in 0..ROWS {
+                                    let sum = L::splat(*x.sum[g].add(block + t * x.blocks));
+                                    p[i][t] = L::fma(min, sum, p[i][t]);
+                                }
+                            }
+                        }
+                    }
+                }
+                for i in 0..VECTORS {
+                    for t in 0..ROWS {
+                        y[i][t] = L::add(y[i][t], p[i][t]);
+                    }
+                }
+            }
+            for i in 0..VECTORS {
+                for t in 0..ROWS {
+                    let mut outputs = [0f32; 16];
+                    L::store(outputs.as_mut_ptr(), L::canonical(y[i][t]));
+                    self.product.put(row + t, self.first + 16 * (v + i), &outputs);
+                }
+            }
+        }
+    }
+}
