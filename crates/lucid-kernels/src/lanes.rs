@@ -10,8 +10,12 @@
 //! code inherits the instructions of the function into which it is inlined.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub(crate) mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::level::{Isa, Level};
 
@@ -27,6 +31,8 @@ pub(crate) trait Lanes: Copy + 'static {
     type I: Copy;
     /// 64 bytes.
     type B: Copy;
+    /// 32 bytes, the codes of a block.
+    type C: Copy;
 
     /// Sixteen f32 from memory.
     unsafe fn load(p: *const f32) -> Self::F;
@@ -74,6 +80,31 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn add_i32(a: Self::I, b: Self::I) -> Self::I;
     /// The nearest f32 of an integer.
     unsafe fn to_f32(a: Self::I) -> Self::F;
+
+    /// 32 bytes from memory.
+    unsafe fn load_codes(p: *const u8) -> Self::C;
+    /// 32 bytes to memory.
+    unsafe fn store_codes(p: *mut u8, c: Self::C);
+    /// The 32 nibbles of sixteen bytes from memory: the low ones, then the high ones.
+    unsafe fn nibbles(p: *const u8) -> Self::C;
+    /// One byte 32 times.
+    unsafe fn splat_code(c: u8) -> Self::C;
+    /// `(a >> n) & mask` in every byte, n below 8.
+    unsafe fn shift_and(a: Self::C, n: u32, mask: u8) -> Self::C;
+    /// `(a << n) & mask` in every byte, n below 8.
+    unsafe fn shift_left_and(a: Self::C, n: u32, mask: u8) -> Self::C;
+    /// `a | b`.
+    unsafe fn or(a: Self::C, b: Self::C) -> Self::C;
+    /// `a ^ b`.
+    unsafe fn xor(a: Self::C, b: Self::C) -> Self::C;
+    /// `a + b` in every byte, modulo 256.
+    unsafe fn add_codes(a: Self::C, b: Self::C) -> Self::C;
+    /// Byte i is 0xFF where bit i is set, else 0.
+    unsafe fn spread(bits: u32) -> Self::C;
+    /// Entry `a` of the table for every byte, which is below 16.
+    unsafe fn lookup(table: &[u8; 16], a: Self::C) -> Self::C;
+    /// Sums of the first and the second sixteen of 32 signed bytes from memory.
+    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2];
 
     /// 64 bytes from memory.
     unsafe fn load_bytes(p: *const u8) -> Self::B;
@@ -132,6 +163,8 @@ macro_rules! entries {
 }
 
 entries! {
+    run_avx2: avx2::Avx2<false>, "avx2,fma,f16c";
+    run_avxvnni: avx2::Avx2<true>, "avx2,fma,f16c,avxvnni";
     run_avx512: avx512::Avx512<false>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq";
     run_avx512vnni: avx512::Avx512<true>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni";
 }
@@ -146,6 +179,10 @@ pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Out {
             Isa::Avx512Vnni => run_avx512vnni(kernel),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => run_avx512(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::AvxVnni => run_avxvnni(kernel),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => run_avx2(kernel),
             _ => kernel.at::<scalar::Scalar>(),
         }
     }

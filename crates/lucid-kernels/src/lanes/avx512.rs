@@ -1,6 +1,6 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::Lanes;
+use super::{Lanes, x86::codes_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
@@ -24,9 +24,12 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     type F = __m512;
     type I = __m512i;
     type B = __m512i;
+    type C = __m256i;
     const FULL: bool = VNNI;
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
+
+    codes_in_avx2!();
 
     simple! {
         add(a, b) = _mm512_add_ps;
@@ -103,12 +106,6 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     unsafe fn store_i8(p: *mut i8, x: __m512) {
         // SAFETY: the trait's contract.
         unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
-    }
-
-    #[inline(always)]
-    unsafe fn f16(bits: u16) -> f32 {
-        // SAFETY: the trait's contract.
-        unsafe { _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(bits.into()))) }
     }
 
     #[inline(always)]
@@ -230,12 +227,6 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
             }
             y
         }
-    }
-
-    #[inline(always)]
-    unsafe fn prefetch(p: *const u8) {
-        // SAFETY: a prefetch of any address is harmless.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
     }
 }
 

@@ -24,6 +24,7 @@ impl Lanes for Scalar {
     type F = [f32; 16];
     type I = [i32; 16];
     type B = [u8; 64];
+    type C = [u8; 32];
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> [f32; 16] {
@@ -142,6 +143,72 @@ impl Lanes for Scalar {
     #[inline(always)]
     unsafe fn to_f32(a: [i32; 16]) -> [f32; 16] {
         a.map(|a| a as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(p: *const u8) -> [u8; 32] {
+        // SAFETY: the caller vouches for 32 bytes.
+        unsafe { read(p) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_codes(p: *mut u8, c: [u8; 32]) {
+        // SAFETY: the caller vouches for 32 bytes.
+        unsafe { p.cast::<[u8; 32]>().write_unaligned(c) }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8) -> [u8; 32] {
+        // SAFETY: the caller vouches for sixteen bytes.
+        let bytes = unsafe { read::<[u8; 16]>(p) };
+        std::array::from_fn(|i| (bytes[i % 16] >> (i / 16 * 4)) & 15)
+    }
+
+    #[inline(always)]
+    unsafe fn splat_code(c: u8) -> [u8; 32] {
+        [c; 32]
+    }
+
+    #[inline(always)]
+    unsafe fn shift_and(a: [u8; 32], n: u32, mask: u8) -> [u8; 32] {
+        a.map(|a| (a >> n) & mask)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_left_and(a: [u8; 32], n: u32, mask: u8) -> [u8; 32] {
+        a.map(|a| (a << n) & mask)
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        std::array::from_fn(|i| a[i] ^ b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn add_codes(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn spread(bits: u32) -> [u8; 32] {
+        std::array::from_fn(|i| 0u8.wrapping_sub((bits >> i) as u8 & 1))
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: &[u8; 16], a: [u8; 32]) -> [u8; 32] {
+        a.map(|a| table[usize::from(a & 15)])
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2] {
+        // SAFETY: the caller vouches for 32 bytes.
+        let q = unsafe { read::<[[i8; 16]; 2]>(p.cast()) };
+        q.map(|half| half.iter().map(|&q| i32::from(q)).sum())
     }
 
     #[inline(always)]

@@ -114,11 +114,7 @@ impl Kernel for RoundRow<'_> {
                 let inverse = L::splat(127.0 / largest);
                 L::store_i8(q, L::round(L::mul(L::load(x.as_ptr()), inverse)));
                 L::store_i8(q.add(16), L::round(L::mul(L::load(x.as_ptr().add(16)), inverse)));
-                let mut sums = [0i32; 2];
-                for i in 0..16 {
-                    sums[0] += i32::from(*q.add(i));
-                    sums[1] += i32::from(*q.add(16 + i));
-                }
+                let mut sums = L::sums_of_sixteen(q);
                 if self.group == 32 {
                     sums[0] += sums[1];
                 }

@@ -1,0 +1,277 @@
+//! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
+
+use super::{Lanes, x86::codes_in_avx2};
+use std::arch::x86_64::*;
+
+/// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2<const VNNI: bool>;
+
+type F = [__m256; 2];
+type I = [__m256i; 2];
+
+macro_rules! simple {
+    ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {
+        $(#[inline(always)]
+        unsafe fn $name($($arg: F),*) -> F {
+            // SAFETY: the trait's contract: the instructions exist.
+            unsafe { [$intrinsic($($arg[0]),*), $intrinsic($($arg[1]),*)] }
+        })*
+    };
+}
+
+/// The two halves of an operation on both registers.
+macro_rules! both {
+    ($i:ident => $one:expr) => {{
+        let half = |$i: usize| $one;
+        [half(0), half(1)]
+    }};
+}
+
+impl<const VNNI: bool> Lanes for Avx2<VNNI> {
+    type F = F;
+    type I = I;
+    type B = I;
+    type C = __m256i;
+    const FULL: bool = VNNI;
+    const VECTORS: usize = 1;
+    const ROWS: usize = 3;
+
+    codes_in_avx2!();
+
+    simple! {
+        add(a, b) = _mm256_add_ps;
+        sub(a, b) = _mm256_sub_ps;
+        mul(a, b) = _mm256_mul_ps;
+        div(a, b) = _mm256_div_ps;
+        fma(a, b, c) = _mm256_fmadd_ps;
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_loadu_ps(p.add(8 * i))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(p: *mut f32, x: F) {
+        // SAFETY: the trait's contract.
+        unsafe {
+            _mm256_storeu_ps(p, x[0]);
+            _mm256_storeu_ps(p.add(8), x[1]);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { [_mm256_set1_ps(x); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn round(a: F) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn if_greater(a: F, b: F, x: F, y: F) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_blendv_ps(y[i], x[i], _mm256_cmp_ps::<_CMP_GT_OQ>(a[i], b[i]))) }
+    }
+
+    #[inline(always)]
+    unsafe fn canonical(a: F) -> F {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let nan = _mm256_set1_ps(f32::NAN);
+            both!(i => _mm256_blendv_ps(a[i], nan, _mm256_cmp_ps::<_CMP_UNORD_Q>(a[i], a[i])))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn exp2_whole(n: F) -> F {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let bias = _mm256_set1_epi32(127);
+            both!(i => _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n[i]), bias))))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_f16(p: *const u8) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_cvtph_ps(_mm_loadu_si128(p.add(16 * i).cast()))) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(p: *const u8) -> F {
+        // SAFETY: the trait's contract.
+        unsafe {
+            both!(i => {
+                let wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(p.add(16 * i).cast()));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(wide))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i8(p: *const i8) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(p.add(8 * i).cast())))) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_i8(p: *mut i8, x: F) {
+        // SAFETY: the trait's contract.
+        unsafe {
+            // Packing works within lanes of 128 bits: values 0–3, 8–11 and 4–7, 12–15 come out interleaved.
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(x[0]), _mm256_cvtps_epi32(x[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(p.cast(), bytes);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn largest_of_32(p: *const f32) -> u32 {
+        // SAFETY: the caller vouches for 32 values.
+        unsafe {
+            let magnitude = _mm256_set1_epi32(0x7FFF_FFFF);
+            let part = |i: usize| _mm256_and_si256(_mm256_loadu_si256(p.add(8 * i).cast()), magnitude);
+            let eight = _mm256_max_epu32(_mm256_max_epu32(part(0), part(1)), _mm256_max_epu32(part(2), part(3)));
+            let four = _mm_max_epu32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+            let two = _mm_max_epu32(four, _mm_unpackhi_epi64(four, four));
+            _mm_cvtsi128_si32(_mm_max_epu32(two, _mm_shuffle_epi32::<1>(two))) as u32
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_i32(p: *const i32) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_loadu_si256(p.add(8 * i).cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_i32(x: i32) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { [_mm256_set1_epi32(x); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn add_i32(a: I, b: I) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_add_epi32(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn to_f32(a: I) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_cvtepi32_ps(a[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> I {
+        // SAFETY: the caller vouches for 64 bytes.
+        unsafe { both!(i => _mm256_loadu_si256(p.add(32 * i).cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_bytes(p: *const i8) -> I {
+        // SAFETY: the caller vouches for four bytes.
+        unsafe { [_mm256_set1_epi32(p.cast::<i32>().read_unaligned()); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(acc: I, u: I, x: I) -> I {
+        // SAFETY: the trait's contract. Without VNNI, pairs are added in 16 bits: at most 2 · 127 · 127 in magnitude.
+        unsafe {
+            both!(i => if VNNI {
+                _mm256_dpbusd_avx_epi32(acc[i], u[i], x[i])
+            } else {
+                let pairs = _mm256_maddubs_epi16(u[i], x[i]);
+                _mm256_add_epi32(acc[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_wide(acc: I, u: I, x: I) -> I {
+        // SAFETY: the trait's contract. |w| · (x with the sign of w): pairs are at most 2 · 128 · 127 = 32512 in magnitude.
+        unsafe {
+            both!(i => {
+                let w = _mm256_xor_si256(u[i], _mm256_set1_epi8(-128));
+                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x[i], w));
+                _mm256_add_epi32(acc[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_four(v: [I; 8]) -> (I, I) {
+        // SAFETY: the trait's contract.
+        unsafe {
+            // Register r of vector i holds block 2i + r, its first half in the low 128 bits. Lane by lane of 128 bits, for four
+            // blocks a, b, c, d: (a₀+a₁, a₂+a₃, b₀+b₁, b₂+b₃), then (Σa, Σb, Σc, Σd). So blocks in order stay in order.
+            let sums = |i: usize| {
+                let pair = |i: usize| _mm256_hadd_epi32(v[i][0], v[i][1]);
+                _mm256_hadd_epi32(pair(i), pair(i + 1))
+            };
+            let fours: [__m256i; 4] = [sums(0), sums(2), sums(4), sums(6)];
+            let halves = |low, high| {
+                (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high))
+            };
+            let (a, b) = halves(fours[0], fours[1]);
+            let (c, d) = halves(fours[2], fours[3]);
+            ([a, c], [b, d])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn evens_and_odds(a: F, b: F) -> (F, F) {
+        // SAFETY: the trait's contract.
+        unsafe {
+            // Within lanes of 128 bits: evens of both registers, whose quarters then stand in the order 0, 2, 1, 3.
+            let order = |x| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
+            let even = |x: F| order(_mm256_shuffle_ps::<0b10_00_10_00>(x[0], x[1]));
+            let odd = |x: F| order(_mm256_shuffle_ps::<0b11_01_11_01>(x[0], x[1]));
+            ([even(a), even(b)], [odd(a), odd(b)])
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(v: [F; 16]) -> [F; 16] {
+        // SAFETY: the trait's contract.
+        unsafe {
+            // Four squares of eight by eight: rows 0–7 or 8–15 by columns 0–7 or 8–15.
+            let square = |rows: usize, half: usize| transpose8(std::array::from_fn(|i| v[8 * rows + i][half]));
+            let (a, b, c, d) = (square(0, 0), square(1, 0), square(0, 1), square(1, 1));
+            std::array::from_fn(|i| if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
+        }
+    }
+}
+
+/// Exchanges rows and columns of eight registers.
+#[inline(always)]
+unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the caller's level has the instructions.
+    unsafe {
+        let cast = |v| _mm256_castps_pd(v);
+        // Within lanes of 128 bits: rows 4g … 4g + 3 of columns i and i + 4.
+        let mut x = [[_mm256_setzero_ps(); 4]; 2];
+        for g in 0..2 {
+            let (low_ab, high_ab) =
+                (_mm256_unpacklo_ps(v[4 * g], v[4 * g + 1]), _mm256_unpackhi_ps(v[4 * g], v[4 * g + 1]));
+            let (low_cd, high_cd) =
+                (_mm256_unpacklo_ps(v[4 * g + 2], v[4 * g + 3]), _mm256_unpackhi_ps(v[4 * g + 2], v[4 * g + 3]));
+            x[g][0] = _mm256_castpd_ps(_mm256_unpacklo_pd(cast(low_ab), cast(low_cd)));
+            x[g][1] = _mm256_castpd_ps(_mm256_unpackhi_pd(cast(low_ab), cast(low_cd)));
+            x[g][2] = _mm256_castpd_ps(_mm256_unpacklo_pd(cast(high_ab), cast(high_cd)));
+            x[g][3] = _mm256_castpd_ps(_mm256_unpackhi_pd(cast(high_ab), cast(high_cd)));
+        }
+        std::array::from_fn(|i| match i < 4 {
+            true => _mm256_permute2f128_ps::<0x20>(x[0][i], x[1][i]),
+            false => _mm256_permute2f128_ps::<0x31>(x[0][i - 4], x[1][i - 4]),
+        })
+    }
+}
