@@ -16,6 +16,18 @@ use lucid_kernels::{
 };
 use std::time::Instant;
 
+/// Seconds on a clock: of the wall, or, with `CPU_TIME=1` on a machine busy with other things, of this thread's own running
+/// (then only figures for one thread mean anything).
+fn now() -> f64 {
+    if std::env::var_os("CPU_TIME").is_none() {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        return START.elapsed().as_secs_f64();
+    }
+    std::thread::yield_now(); // the kernel's figure is brought up to date when it looks at the thread
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    text.split(' ').next().expect("a number").parse::<f64>().expect("a number") / 1e9
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let arg = |i: usize, default: &str| args.get(i).cloned().unwrap_or(default.into());
@@ -54,13 +66,13 @@ fn main() {
                 for (r, &rows) in rows.iter().enumerate() {
                     let x: Vec<f32> = (0..rows * n_in).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
                     let mut y = vec![0.0; rows * n_out];
-                    let calls = (2e8 / (n_out * n_in * rows) as f64).clamp(1.0, 24.0) as usize;
+                    let calls = (2e9 / (n_out * n_in * rows) as f64).clamp(1.0, 60.0) as usize;
                     for call in 0..=calls {
                         let at = (call * bytes) % (store.len() - bytes);
-                        let begun = Instant::now();
+                        let begun = now();
                         cpu::matmul(&machine, format, &store[at..at + bytes], &x, n_in, &mut y, Activations::Rounded);
                         if call > 0 {
-                            best[f][r] = best[f][r].min(begun.elapsed().as_secs_f64());
+                            best[f][r] = best[f][r].min(now() - begun);
                         }
                     }
                 }

@@ -41,6 +41,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     let row = plan.room::<f32>(if decoded { product.n_in } else { 0 });
     let tails = plan.room::<f32>(16 * 16);
     let panel = plan.room::<f32>(if few { 0 } else { 2 * x.vectors * 256 });
+    let sums = plan.room::<f32>(if few { 0 } else { x.rows * 32 });
     let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * x.vectors * 16 });
     let buffers = Parts::new(&mut scratch.threads);
     product.run(m, &|outputs, thread| {
@@ -82,7 +83,10 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                     let to = base.at::<f32>(panel).wrapping_add(v * x.vectors * 256);
                     lanes::run(level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
                 }
-                lanes::run(level, PanelProduct { x: &x, panel: base.at(panel), product, first, filled });
+                lanes::run(
+                    level,
+                    PanelProduct { x: &x, panel: base.at(panel), y: base.at(sums), product, first, filled },
+                );
             }
         }
     });
@@ -215,6 +219,7 @@ impl Kernel for Pack {
 struct PanelProduct<'a> {
     x: &'a Whole,
     panel: *const f32,
+    y: *mut f32,
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
@@ -225,27 +230,42 @@ impl Kernel for PanelProduct<'_> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let tiles = self.x.rows.div_ceil(L::ROWS);
-        for tile in 0..tiles {
-            let (from, to) = (tile * self.x.rows / tiles, (tile + 1) * self.x.rows / tiles);
-            for v in (0..self.filled.div_ceil(16)).step_by(L::VECTORS) {
-                let wide = L::VECTORS == 2 && self.filled > 16;
-                // SAFETY: the level is the caller's; rows and outputs lie within the product.
-                unsafe {
-                    match (to - from, wide) {
-                        (1, false) => self.tile::<L, 1, 1>(from, v),
-                        (2, false) => self.tile::<L, 2, 1>(from, v),
-                        (3, false) => self.tile::<L, 3, 1>(from, v),
-                        (4, false) => self.tile::<L, 4, 1>(from, v),
-                        (5, false) => self.tile::<L, 5, 1>(from, v),
-                        (6, false) => self.tile::<L, 6, 1>(from, v),
-                        (1, true) => self.tile::<L, 1, 2>(from, v),
-                        (2, true) => self.tile::<L, 2, 2>(from, v),
-                        (3, true) => self.tile::<L, 3, 2>(from, v),
-                        (4, true) => self.tile::<L, 4, 2>(from, v),
-                        (5, true) => self.tile::<L, 5, 2>(from, v),
-                        _ => self.tile::<L, 6, 2>(from, v),
+        let rows = self.x.rows;
+        let tiles = rows.div_ceil(L::ROWS);
+        let vectors = self.filled.div_ceil(16);
+        // A class of a panel is small enough for L1, so it meets all rows before the next class; y waits in memory.
+        for class in 0..16 {
+            for tile in 0..tiles {
+                let (from, to) = (tile * rows / tiles, (tile + 1) * rows / tiles);
+                for v in (0..vectors).step_by(L::VECTORS) {
+                    let wide = L::VECTORS == 2 && vectors > 1;
+                    // SAFETY: the level is the caller's; rows and outputs lie within the product.
+                    unsafe {
+                        match (to - from, wide) {
+                            (1, false) => self.tile::<L, 1, 1>(class, from, v),
+                            (2, false) => self.tile::<L, 2, 1>(class, from, v),
+                            (3, false) => self.tile::<L, 3, 1>(class, from, v),
+                            (4, false) => self.tile::<L, 4, 1>(class, from, v),
+                            (5, false) => self.tile::<L, 5, 1>(class, from, v),
+                            (6, false) => self.tile::<L, 6, 1>(class, from, v),
+                            (1, true) => self.tile::<L, 1, 2>(class, from, v),
+                            (2, true) => self.tile::<L, 2, 2>(class, from, v),
+                            (3, true) => self.tile::<L, 3, 2>(class, from, v),
+                            (4, true) => self.tile::<L, 4, 2>(class, from, v),
+                            (5, true) => self.tile::<L, 5, 2>(class, from, v),
+                            _ => self.tile::<L, 6, 2>(class, from, v),
+                        }
                     }
+                }
+            }
+        }
+        for t in 0..rows {
+            for v in 0..vectors {
+                let mut outputs = [0f32; 16];
+                // SAFETY: y has 32 values of each row; every output is in one piece.
+                unsafe {
+                    L::store(outputs.as_mut_ptr(), L::canonical(L::load(self.y.add(t * 32 + 16 * v))));
+                    self.product.put(t, self.first + 16 * v, &outputs);
                 }
             }
         }
@@ -253,40 +273,32 @@ impl Kernel for PanelProduct<'_> {
 }
 
 impl PanelProduct<'_> {
-    /// ROWS rows from `row` against VECTORS panels from `v`: the micro-kernel.
+    /// One class of ROWS rows from `row` against VECTORS panels from `v`: the micro-kernel.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const ROWS: usize, const VECTORS: usize>(&self, row: usize, v: usize) {
+    unsafe fn tile<L: Lanes, const ROWS: usize, const VECTORS: usize>(&self, class: usize, row: usize, v: usize) {
         if ROWS > L::ROWS || VECTORS > L::VECTORS {
             return; // never asked for; so it need not be compiled
         }
         let vectors = self.x.vectors;
-        // SAFETY: panels and rows have `vectors` vectors; the level is the caller's.
+        // SAFETY: panels and rows have `vectors` vectors, y 32 values of each row; the level is the caller's.
         unsafe {
-            let mut y = [[L::splat(0.0); ROWS]; VECTORS];
-            for class in 0..16 {
-                let mut p = [[L::splat(0.0); ROWS]; VECTORS];
-                let x = self.x.x.add(row * vectors * 16 + class * vectors);
-                let w = self.panel.add((v * vectors * 16 + class * vectors) * 16);
-                for i in 0..vectors {
-                    let weights: [L::F; VECTORS] = std::array::from_fn(|v| L::load(w.add((v * vectors * 16 + i) * 16)));
-                    for t in 0..ROWS {
-                        let x = L::splat(*x.add(t * vectors * 16 + i));
-                        for v in 0..VECTORS {
-                            p[v][t] = L::fma(weights[v], x, p[v][t]);
-                        }
-                    }
-                }
-                for v in 0..VECTORS {
-                    for t in 0..ROWS {
-                        y[v][t] = L::add(y[v][t], p[v][t]);
+            let mut p = [[L::splat(0.0); ROWS]; VECTORS];
+            let x = self.x.x.add(row * vectors * 16 + class * vectors);
+            let w = self.panel.add((v * vectors * 16 + class * vectors) * 16);
+            for i in 0..vectors {
+                let weights: [L::F; VECTORS] = std::array::from_fn(|v| L::load(w.add((v * vectors * 16 + i) * 16)));
+                for t in 0..ROWS {
+                    let x = L::splat(*x.add(t * vectors * 16 + i));
+                    for v in 0..VECTORS {
+                        p[v][t] = L::fma(weights[v], x, p[v][t]);
                     }
                 }
             }
             for i in 0..VECTORS {
                 for t in 0..ROWS {
-                    let mut outputs = [0f32; 16];
-                    L::store(outputs.as_mut_ptr(), L::canonical(y[i][t]));
-                    self.product.put(row + t, self.first + 16 * (v + i), &outputs);
+                    let y = self.y.add((row + t) * 32 + 16 * (v + i));
+                    let sum = if class == 0 { L::splat(0.0) } else { L::load(y) };
+                    L::store(y, L::add(sum, p[i][t]));
                 }
             }
         }

@@ -446,8 +446,12 @@ impl<S: Shape> PanelProduct<'_, S> {
                             }
                         }
                         for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
-                            let codes: [L::B; VECTORS] =
-                                std::array::from_fn(|i| L::load_bytes(panels[i].codes.add(place * 512 + k * 64)));
+                            // The panel streams from L2; the next block is asked for a block ahead.
+                            let codes: [L::B; VECTORS] = std::array::from_fn(|i| {
+                                let at = panels[i].codes.add(place * 512 + k * 64);
+                                L::prefetch(at.wrapping_add(512));
+                                L::load_bytes(at)
+                            });
                             for t in 0..ROWS {
                                 let q = L::splat_bytes(x.q.add((block + t * x.blocks) * 32 + 4 * k));
                                 for i in 0..VECTORS {
