@@ -1,4 +1,4 @@
-//! Ctrl-C as a flag.
+//! Ctrl-C as a flag, so that what it ends can still say how it went.
 
 use anyhow::Context;
 use std::{
@@ -31,15 +31,25 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// A flag that Ctrl-C raises. Pressed again before anybody lowered it, it ends the program on the spot.
-pub(crate) fn flag() -> anyhow::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let raised = flag.clone();
+/// What Ctrl-C does, and what a plain `kill` does too.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    /// Raised while there is something to cancel.
+    pub cancel: AtomicBool,
+    /// Whether there is. Otherwise a signal ends the program on the spot.
+    pub busy: AtomicBool,
+}
+
+/// Listens from now on. With `second_ends`, a second Ctrl-C ends the program when the first one was not heard yet.
+pub(crate) fn listen(second_ends: bool) -> anyhow::Result<Arc<Signals>> {
+    let signals = Arc::new(Signals { cancel: AtomicBool::new(false), busy: AtomicBool::new(false) });
+    let heard = signals.clone();
     ctrlc::set_handler(move || {
-        if raised.swap(true, Ordering::Relaxed) {
+        let again = heard.cancel.swap(true, Ordering::Relaxed);
+        if !heard.busy.load(Ordering::Relaxed) || (again && second_ends) {
             exit(i32::from(CODE));
         }
     })
     .context("cannot catch Ctrl-C")?;
-    Ok(flag)
+    Ok(signals)
 }

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong usage, 1 anything else.
 #![forbid(unsafe_code)]
 
+mod chat;
 mod completions;
 mod compute;
 mod detokenize;
@@ -54,6 +55,8 @@ Every command has its own --help with examples.";
 enum Command {
     /// Continue a text
     Run(Box<run::Args>),
+    /// Talk with a model
+    Chat(Box<chat::Args>),
     /// What is in a file or folder: metadata, tensors, sizes, warnings
     Inspect(inspect::Args),
     /// Layers, heads, parameters and memory of a model, by name or by path
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
     }
     let result = match cli.command {
         Command::Run(args) => run::run(*args),
+        Command::Chat(args) => chat::run(*args),
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),

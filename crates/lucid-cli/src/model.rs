@@ -6,8 +6,11 @@ use crate::{
 };
 use anyhow::Context;
 use lucid::{
+    Result,
+    chat::Template,
     file::{Container, ModelFile},
-    generate::stop_ids,
+    generate,
+    sample::Params,
     tokenizer::Tokenizer,
 };
 use std::path::Path;
@@ -15,12 +18,17 @@ use std::path::Path;
 /// The context length unless the user asks for more, or the model has less.
 const DEFAULT_CONTEXT: usize = 8192;
 
-/// Opens the model that the user named, or the one built into the program.
+/// Opens the model that the user named.
 pub(crate) fn open(model: Option<&Path>) -> anyhow::Result<ModelFile> {
-    match model {
-        Some(path) => Ok(ModelFile::open(&hub::local(path)?)?),
-        None => anyhow::bail!("name a model: a .gguf file, or a folder with config.json and safetensors"),
+    let Some(name) = model else {
+        anyhow::bail!("name a model: a .gguf file, a folder with config.json and safetensors, or hf:owner/repo");
+    };
+    let path = hub::local(name)?;
+    if !path.exists() {
+        let what = "a model is a .gguf file, a folder with config.json and safetensors, or hf:owner/repo";
+        anyhow::bail!("{}: there is no such file or folder; {what}", path.display());
     }
+    Ok(ModelFile::open(&path)?)
 }
 
 /// What stands between a model and text.
@@ -42,7 +50,57 @@ impl Words {
         for warning in &tokenizer.warnings {
             warn(warning);
         }
-        Ok(Words { stop_ids: stop_ids(file, &tokenizer)?, tokenizer })
+        Ok(Words { stop_ids: generate::stop_ids(file, &tokenizer)?, tokenizer })
+    }
+}
+
+/// The ids that end a text. With --ignore-eos none does, and none of them may be drawn.
+pub(crate) fn stop_ids(words: &Words, params: &mut Params, ignore: bool) -> Vec<u32> {
+    if ignore {
+        params.logit_bias.extend(words.stop_ids.iter().map(|&id| (id, f32::NEG_INFINITY)));
+        return Vec::new();
+    }
+    words.stop_ids.clone()
+}
+
+/// The model's own chat template, if it has one.
+fn own_template(file: &ModelFile) -> Result<Option<Template>> {
+    match &file.container {
+        Container::Gguf(gguf) => Template::from_gguf(gguf),
+        Container::HuggingFace { .. } | Container::Npy { .. } => Template::find(&file.path),
+    }
+}
+
+/// Whether the model was made for conversations: it has a template, be it one that Lucid cannot read.
+pub(crate) fn has_template(file: &ModelFile) -> bool {
+    !matches!(own_template(file), Ok(None))
+}
+
+/// The template that conversations go through: of the user's file, the model's own, or that of its family, with a word
+/// about it.
+pub(crate) fn template(file: &ModelFile, tokenizer: &Tokenizer, user: Option<&Path>) -> anyhow::Result<Template> {
+    if let Some(path) = user {
+        let mut template = Template::read(path)?;
+        for (name, id) in [("bos_token", tokenizer.special.bos), ("eos_token", tokenizer.special.eos)] {
+            if let Some(text) = id.and_then(|id| tokenizer.text(id)) {
+                template.set_token(name, &String::from_utf8_lossy(text));
+            }
+        }
+        return Ok(template);
+    }
+    if let Some(template) = own_template(file)? {
+        return Ok(template);
+    }
+    let name = file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy();
+    match Template::guess(tokenizer, &name)? {
+        Some(template) => {
+            template.guessed.iter().for_each(|why| say(&format!("note: {why}")));
+            Ok(template)
+        }
+        None => anyhow::bail!(
+            "{}: this model has no chat template: it continues texts (lucid run), or give it one with --template FILE",
+            file.path.display()
+        ),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Writing data to stdout, where the reader may leave at any time.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::{
+    borrow::Cow,
+    io::{self, ErrorKind, IsTerminal, Write},
+};
 
 /// Writes all of `text` to stdout. A closed pipe is an error like any other here; [`is_closed_pipe`] tells it apart.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
@@ -34,6 +37,20 @@ pub(crate) fn say(line: &str) {
 /// program or a file that takes the output gets the output, and stderr is left for warnings and errors.
 pub(crate) fn watched() -> bool {
     io::stdout().is_terminal() && io::stderr().is_terminal()
+}
+
+/// What a model wrote, fit for where stdout goes: on a terminal without control characters beside line ends and tabs, so
+/// that no model can drive it; elsewhere as it is.
+pub(crate) fn fit(text: &str) -> Cow<'_, str> {
+    match io::stdout().is_terminal() && text.contains(drives) {
+        true => text.replace(drives, "\u{fffd}").into(),
+        false => text.into(),
+    }
+}
+
+/// Whether a character does something to a terminal.
+fn drives(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
 }
 
 /// Ends the program for wrong usage that only shows once the arguments are looked at together.

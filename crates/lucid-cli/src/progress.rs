@@ -24,7 +24,7 @@ impl Reading {
     /// So many tokens of so many are done.
     pub fn advance(&mut self, done: usize, of: usize) {
         if self.bar.is_none() && self.started.elapsed() > PATIENCE && done < of && stderr().is_terminal() {
-            let style = ProgressStyle::with_template("reading the prompt {bar:24} {pos}/{len} tokens  {eta} left");
+            let style = ProgressStyle::with_template("prompt {wide_bar} {pos}/{len} tokens, {eta} left");
             let bar = ProgressBar::new(of as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             self.bar = Some(bar);
         }

@@ -6,23 +6,26 @@ mod report;
 use crate::{
     compute::Compute,
     interrupt::{self, Interrupted},
-    model,
-    output::{print, say, watched, wrong_usage},
+    model::{self, Words},
+    output::{fit, print, say, watched, wrong_usage},
     progress::Reading,
     sampling::{self, Sampling},
 };
 use anyhow::Context;
 use lucid::{
     backend::{Backend, Reference},
+    chat::Conversation,
     file::ModelFile,
     generate::{End, Request, Session, Token},
     models::{Loader, Model},
     sample::Params,
     tokenizer::Encode,
 };
+use serde_json::json;
 use std::{
     io::{IsTerminal, Read, stdin},
     path::PathBuf,
+    sync::atomic::Ordering,
     time::Instant,
 };
 
@@ -53,6 +56,15 @@ pub(crate) struct Args {
     /// End the text before this string. Repeatable
     #[arg(long, value_name = "S", value_parser = clap::builder::NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     stop: Vec<String>,
+    /// Send the prompt as a message, through the model's chat template
+    #[arg(long)]
+    chat: bool,
+    /// What the model is told before that message
+    #[arg(long, value_name = "TEXT", requires = "chat", allow_hyphen_values = true)]
+    system: Option<String>,
+    /// A Jinja file in place of the model's own chat template
+    #[arg(long, value_name = "FILE", requires = "chat")]
+    template: Option<PathBuf>,
     /// Print the prompt too
     #[arg(long)]
     echo: bool,
@@ -76,14 +88,12 @@ pub(crate) struct Args {
 
 /// Checks what can be checked at once, reads the prompt, and generates.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let params = args.sampling.params();
-    // the ids in logit_bias are checked once the vocabulary is known
-    if let Err(fault) = (Params { logit_bias: Vec::new(), ..params.clone() }).check(usize::MAX) {
+    let started = Instant::now();
+    if let Err(fault) = args.sampling.check() {
         wrong_usage::<Args>("lucid run", fault);
     }
-    let started = Instant::now();
     let file = model::open(args.model.as_deref())?;
-    generate(&args, params, &file, &Reference, started)
+    generate(&args, args.sampling.params(), &file, &Reference, started)
 }
 
 fn generate<B: Backend>(
@@ -93,16 +103,19 @@ fn generate<B: Backend>(
     backend: &B,
     started: Instant,
 ) -> anyhow::Result<()> {
-    let words = model::Words::of(file)?;
-    let text = prompt(args)?;
+    let words = Words::of(file)?;
+    let mut text = prompt(args)?;
+    let mut how = Encode { bos: true, special: args.special };
+    if args.chat {
+        text = as_chat(args, file, &words, &text)?;
+        how = Encode { bos: false, special: true };
+    }
     let loader = Loader::new(backend, file)?;
     let model = Model::load(&loader)?;
+    args.compute.notes();
     let context = model::context(model.context(), args.compute.ctx.map(|n| n as usize));
-    let ids = words.tokenizer.encode(&text, Encode { bos: true, special: args.special })?;
-    let mut stop_ids = words.stop_ids.clone();
-    if args.sampling.ignore_eos {
-        params.logit_bias.extend(stop_ids.drain(..).map(|id| (id, f32::NEG_INFINITY)));
-    }
+    let ids = words.tokenizer.encode(&text, how)?;
+    let stop_ids = model::stop_ids(&words, &mut params, args.sampling.ignore_eos);
     let request = Request {
         prompt: ids,
         max_tokens: usize::try_from(args.n_tokens).ok(),
@@ -112,10 +125,14 @@ fn generate<B: Backend>(
     };
     let chain = sampling::chain(&params, &words.tokenizer, model.vocab(), context)?;
     let mut session = Session::new(&model, backend, context)?;
-    let cancel = interrupt::flag()?;
+    let signals = interrupt::listen(true)?;
+    signals.busy.store(true, Ordering::Relaxed);
     let loaded = started.elapsed();
     let chatty = args.verbose || watched();
-    if chatty && !args.json {
+    if chatty && !args.json && args.model.is_some() && !args.chat && model::has_template(file) {
+        say("note: this model has a chat template, and the text is continued without it: --chat sends it through");
+    }
+    if args.sampling.random_seed() && !args.json {
         say(&format!("seed {}", params.seed));
     }
 
@@ -124,14 +141,14 @@ fn generate<B: Backend>(
     let mut told = String::new();
     let mut tell = |piece: &str| -> anyhow::Result<()> {
         told.push_str(piece);
-        if streams { print(piece) } else { Ok(()) }
+        if streams { print(&fit(piece)) } else { Ok(()) }
     };
     if args.echo {
         tell(&text)?;
     }
     let mut reading = Reading::begin();
-    let mut generation =
-        session.generate(&words.tokenizer, chain, &request, &cancel, &mut |done, of| reading.advance(done, of))?;
+    let mut generation = session
+        .generate(&words.tokenizer, chain, &request, &signals.cancel, &mut |done, of| reading.advance(done, of))?;
     reading.end();
     let (mut new_ids, mut traces) = (Vec::new(), Vec::new());
     for token in &mut generation {
@@ -155,14 +172,23 @@ fn generate<B: Backend>(
         print(&done.json(args, file, backend.name(), &told, &request.prompt, &new_ids, traces, &words.tokenizer))?;
     } else {
         if !streams {
-            print(&told)?;
+            print(&fit(&told))?;
         }
         print("\n")?;
         if chatty {
-            say(&done.text());
+            say(&format!("\n{}", done.text()));
         }
     }
     if outcome.end == End::Cancelled { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+/// The prompt as a message, in the form that the model expects.
+fn as_chat(args: &Args, file: &ModelFile, words: &Words, text: &str) -> anyhow::Result<String> {
+    let template = model::template(file, &words.tokenizer, args.template.as_deref())?;
+    let system = args.system.iter().map(|text| json!({ "role": "system", "content": text }));
+    let messages: Vec<_> = system.chain([json!({ "role": "user", "content": text })]).collect();
+    let conversation = Conversation { messages: &messages, add_generation_prompt: true, ..Conversation::default() };
+    Ok(template.render(&conversation)?)
 }
 
 /// The text to continue: by flag, from a file, or from standard input where that is no terminal.

@@ -12,16 +12,16 @@ use std::hash::{BuildHasher, RandomState};
 #[command(next_help_heading = "Sampling")]
 pub(crate) struct Sampling {
     /// 0 always takes the most likely token
-    #[arg(short, long, visible_alias = "temp", value_name = "T", default_value_t = 0.8)]
+    #[arg(short, long, visible_alias = "temp", value_name = "T", default_value_t = 0.8, allow_negative_numbers = true)]
     temperature: f32,
     /// Only the K most likely tokens; 0 is off
     #[arg(long, value_name = "K", default_value_t = 40, allow_negative_numbers = true)]
     top_k: i32,
     /// Only the most likely tokens that together have this probability; 1 is off
-    #[arg(long, value_name = "P", default_value_t = 0.9)]
+    #[arg(long, value_name = "P", default_value_t = 0.9, allow_negative_numbers = true)]
     top_p: f32,
     /// Only tokens at least this likely, as a share of the most likely; 0 is off
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     min_p: f32,
     /// Where the random numbers begin: the same seed gives the same text. -1 takes a random one, and says which
     #[arg(short, long, value_name = "N", default_value = "42", allow_hyphen_values = true, value_parser = seed)]
@@ -33,7 +33,7 @@ pub(crate) struct Sampling {
     #[arg(long)]
     pub ignore_eos: bool,
     /// Divide the logits of recent tokens by this; 1 is off
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
     repeat_penalty: f32,
     /// Subtract this from the logits of recent tokens; 0 is off
     #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
@@ -45,10 +45,10 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "N", default_value_t = 64, allow_negative_numbers = true)]
     repeat_last_n: i32,
     /// Against repeating whole sequences: how strongly; 0 is off
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
     dry_multiplier: f32,
     /// How fast that grows with the length of the repetition
-    #[arg(long, value_name = "X", default_value_t = 1.75)]
+    #[arg(long, value_name = "X", default_value_t = 1.75, allow_negative_numbers = true)]
     dry_base: f32,
     /// Repetitions of up to so many tokens are free
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -63,28 +63,28 @@ pub(crate) struct Sampling {
     #[arg(long, value_name = "N", default_value_t = -1.0, allow_negative_numbers = true)]
     top_n_sigma: f32,
     /// Only tokens about as surprising as can be expected; 1 is off
-    #[arg(long, visible_alias = "typical-p", value_name = "P", default_value_t = 1.0)]
+    #[arg(long, visible_alias = "typical-p", value_name = "P", default_value_t = 1.0, allow_negative_numbers = true)]
     typical: f32,
     /// How often the likeliest tokens are excluded; 0 is off
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
     xtc_probability: f32,
     /// From which probability on they may be; above 0.5 is off
-    #[arg(long, value_name = "P", default_value_t = 0.1)]
+    #[arg(long, value_name = "P", default_value_t = 0.1, allow_negative_numbers = true)]
     xtc_threshold: f32,
     /// How far the temperature may move with the model's uncertainty; 0 is off
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, allow_negative_numbers = true)]
     dynatemp_range: f32,
     /// How uncertainty becomes temperature
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(long, value_name = "X", default_value_t = 1.0, allow_negative_numbers = true)]
     dynatemp_exp: f32,
     /// Mirostat in place of the samplers: 1 or 2; 0 is off
     #[arg(long, value_name = "N", default_value_t = 0)]
     mirostat: u8,
     /// Its learning rate
-    #[arg(long, value_name = "X", default_value_t = 0.1)]
+    #[arg(long, value_name = "X", default_value_t = 0.1, allow_negative_numbers = true)]
     mirostat_lr: f32,
     /// Its target surprise, in bits
-    #[arg(long, value_name = "X", default_value_t = 5.0)]
+    #[arg(long, value_name = "X", default_value_t = 5.0, allow_negative_numbers = true)]
     mirostat_ent: f32,
     /// The samplers that run, in order: "penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature"
     #[arg(long, value_name = "NAMES", value_parser = Order::names)]
@@ -133,6 +133,17 @@ fn logit_bias(text: &str) -> std::result::Result<(u32, f32), String> {
 }
 
 impl Sampling {
+    /// Whether every value means something, as far as that can be told without a model.
+    pub fn check(&self) -> Result<()> {
+        // whether the ids of --logit-bias exist is known once there is a vocabulary
+        Params { logit_bias: Vec::new(), ..self.params() }.check(usize::MAX)
+    }
+
+    /// Whether the user left the seed to chance, and must be told which it is.
+    pub fn random_seed(&self) -> bool {
+        self.seed == Seed::Random
+    }
+
     /// The parameters as the library has them. A random seed is drawn here, so call it once.
     pub fn params(&self) -> Params {
         let none = |list: &[String]| matches!(list, [one] if one == "none");

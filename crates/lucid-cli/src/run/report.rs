@@ -30,25 +30,21 @@ impl Done<'_> {
         per_second(self.outcome.steps, self.outcome.decode_time)
     }
 
-    /// Two lines for people: why it ended, then how fast it was.
+    /// Two lines for people: how the text went and why it ended, then what came before it.
     pub fn text(&self) -> String {
         let o = self.outcome;
         let end = match &o.end {
             End::StopId(_) => "the model ended its text".to_owned(),
             End::StopString(s) => format!("stopped at {s:?}"),
-            End::MaxTokens => format!("stopped after {} tokens (-n)", o.generated),
+            End::MaxTokens => "stopped by -n".to_owned(),
             End::ContextFull => format!("stopped: the context of {} tokens is full (--ctx)", self.context),
             End::Cancelled => "interrupted".to_owned(),
         };
-        let mut parts = vec![format!("prompt {} tokens{}", o.prompt, rate(self.prompt_speed()))];
-        if let Some(first) = o.first_token_time {
-            parts.push(format!("first token after {}", units::seconds(first)));
-        }
-        parts.push(format!("generated {} tokens{}", o.generated, rate(self.speed())));
-        if let Some(peak) = peak_memory() {
-            parts.push(format!("memory {}", units::bytes(peak as f64)));
-        }
-        format!("[{end}]\n[{}]", parts.join(" | "))
+        let mut before = vec![format!("prompt {}", tokens(o.prompt, self.prompt_speed()))];
+        before.extend(o.first_token_time.map(|t| format!("first token after {}", units::seconds(t))));
+        before.extend(peak_memory().map(|peak| format!("memory {}", units::bytes(peak as f64))));
+        before.push(format!("seed {}", self.seed));
+        format!("[{}; {end}]\n[{}]", tokens(o.generated, self.speed()), before.join("; "))
     }
 
     /// One object for programs.
@@ -106,11 +102,12 @@ fn per_second(tokens: usize, time: Duration) -> Option<f64> {
     (tokens > 0 && !time.is_zero()).then(|| tokens as f64 / time.as_secs_f64())
 }
 
-fn rate(speed: Option<f64>) -> String {
+/// `239 tokens, 82.9 tokens/s`
+fn tokens(n: usize, speed: Option<f64>) -> String {
+    let plural = if n == 1 { "" } else { "s" };
     match speed {
-        Some(speed) if speed >= 99.5 => format!(" at {speed:.0}/s"),
-        Some(speed) => format!(" at {speed:.1}/s"),
-        None => String::new(),
+        Some(speed) => format!("{n} token{plural}, {speed:.1} tokens/s"),
+        None => format!("{n} token{plural}"),
     }
 }
 
