@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// The text's own ids only: nothing that the model's tokenizer puts around them, such as BOS
     #[arg(long)]
     no_bos: bool,
-    /// Find special tokens in the text; otherwise "<s>" is three characters
+    /// Find special tokens such as <|eot_id|> in the text; otherwise they are characters like any others
     #[arg(long)]
     special: bool,
 }

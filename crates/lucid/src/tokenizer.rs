@@ -27,6 +27,7 @@ mod normal;
 mod open;
 mod pattern;
 mod pre;
+mod queue;
 mod sentencepiece;
 mod set;
 mod special;

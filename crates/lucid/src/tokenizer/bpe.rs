@@ -6,13 +6,10 @@
 
 use super::{
     fallback::{Fallback, Unwritable},
+    queue::{Queue, Ranked},
     vocab::SPACE,
 };
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
-    ops::Range,
-};
+use std::{collections::HashMap, ops::Range};
 
 /// A token id; from the number of tokens on, a text that merges on but is no token itself.
 type Symbol = u32;
@@ -61,7 +58,9 @@ struct Merge {
 pub(super) struct Scratch {
     /// One for every character; a merged symbol keeps the place of its first, and the other is gone.
     places: Vec<Place>,
-    heap: BinaryHeap<Reverse<Candidate>>,
+    queue: Queue<Candidate>,
+    /// The pair that was looked up last, and what it merges into: in a run of one character it is always the same.
+    looked_up: Option<((Symbol, Symbol), Option<Merge>)>,
     /// What is left of a word, its beginning last.
     todo: Vec<(Symbol, Range<usize>)>,
 }
@@ -84,6 +83,12 @@ struct Candidate {
     left: Symbol,
     right: Symbol,
     into: Symbol,
+}
+
+impl Ranked for Candidate {
+    fn rank(&self) -> u32 {
+        self.rank
+    }
 }
 
 const NONE: u32 = u32::MAX;
@@ -217,12 +222,14 @@ impl Bpe {
 
     /// Merges the part `span` of the word, into anything but `never`, and puts what results on the list of things to do.
     fn merge_up(&self, word: &str, span: Range<usize>, never: Symbol, scratch: &mut Scratch) {
-        let Scratch { places, heap, todo, .. } = scratch;
-        self.place(&word[span.clone()], places);
-        for at in 1..places.len() {
-            self.propose(places, at as u32 - 1, at as u32, never, heap);
+        self.place(&word[span.clone()], &mut scratch.places);
+        scratch.queue.begin(scratch.places.len());
+        scratch.looked_up = None;
+        for at in 1..scratch.places.len() {
+            self.propose(scratch, at as u32 - 1, at as u32, never);
         }
-        while let Some(Reverse(candidate)) = heap.pop() {
+        while let Some(candidate) = scratch.queue.pop() {
+            let places = &mut scratch.places;
             let at = candidate.at;
             let Place { symbol: left, before, after: gone, .. } = places[at as usize];
             if gone == NONE || left != candidate.left || places[gone as usize].symbol != candidate.right {
@@ -234,12 +241,13 @@ impl Bpe {
             places[at as usize].after = after;
             if after != NONE {
                 places[after as usize].before = at;
-                self.propose(places, at, after, never, heap);
+                self.propose(scratch, at, after, never);
             }
             if before != NONE {
-                self.propose(places, before, at, never, heap);
+                self.propose(scratch, before, at, never);
             }
         }
+        let Scratch { places, todo, .. } = scratch;
         let first = todo.len();
         let mut at = 0;
         while let Some(&Place { symbol, after, start, .. }) = places.get(at as usize) {
@@ -282,12 +290,17 @@ impl Bpe {
     }
 
     /// Notes that the neighbours at `at` and `next` may merge, if they may.
-    fn propose(&self, places: &[Place], at: u32, next: u32, never: Symbol, heap: &mut BinaryHeap<Reverse<Candidate>>) {
-        let (left, right) = (places[at as usize].symbol, places[next as usize].symbol);
-        if let Some(&Merge { rank, into }) = self.pairs.get(&(left, right))
+    fn propose(&self, scratch: &mut Scratch, at: u32, next: u32, never: Symbol) {
+        let (left, right) = (scratch.places[at as usize].symbol, scratch.places[next as usize].symbol);
+        let merge = match scratch.looked_up {
+            Some((pair, merge)) if pair == (left, right) => merge,
+            _ => self.pairs.get(&(left, right)).copied(),
+        };
+        scratch.looked_up = Some(((left, right), merge));
+        if let Some(Merge { rank, into }) = merge
             && into != never
         {
-            heap.push(Reverse(Candidate { rank, at, left, right, into }));
+            scratch.queue.push(Candidate { rank, at, left, right, into });
         }
     }
 }
