@@ -245,7 +245,7 @@ impl<B: Backend> Chat<'_, '_, B> {
         let mut reading = Reading::begin();
         let mut generation =
             self.session.generate(tokenizer, chain, &request, cancel, &mut |done, of| reading.advance(done, of))?;
-        reading.end();
+        drop(reading);
         let mut answer = String::new();
         for token in &mut generation {
             let piece = token?.text;

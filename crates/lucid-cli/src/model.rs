@@ -2,7 +2,7 @@
 
 use crate::{
     hub,
-    output::{say, warn},
+    output::{say, warn, watched},
 };
 use anyhow::Context;
 use lucid::{
@@ -18,10 +18,18 @@ use std::path::Path;
 /// The context length unless the user asks for more, or the model has less.
 const DEFAULT_CONTEXT: usize = 8192;
 
-/// Opens the model that the user named.
+/// The demonstration model, which the program brings along.
+static BUILT_IN: &[u8] = include_bytes!("../../../models/tiny/tiny.gguf");
+/// What it is called where a file would be named.
+const BUILT_IN_NAME: &str = "built-in:tiny";
+
+/// Opens the model that the user named, or the one built into the program.
 pub(crate) fn open(model: Option<&Path>) -> anyhow::Result<ModelFile> {
     let Some(name) = model else {
-        anyhow::bail!("name a model: a .gguf file, a folder with config.json and safetensors, or hf:owner/repo");
+        if watched() {
+            say("note: no model is named: this is the built-in one, a little storyteller");
+        }
+        return Ok(ModelFile::from_bytes(Path::new(BUILT_IN_NAME), BUILT_IN)?);
     };
     let path = hub::local(name)?;
     if !path.exists() {

@@ -1,6 +1,6 @@
 //! The bar that shows how far a long prompt has been read.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use std::{
     io::{IsTerminal, stderr},
     time::{Duration, Instant},
@@ -25,18 +25,12 @@ impl Reading {
     pub fn advance(&mut self, done: usize, of: usize) {
         if self.bar.is_none() && self.started.elapsed() > PATIENCE && done < of && stderr().is_terminal() {
             let style = ProgressStyle::with_template("prompt {wide_bar} {pos}/{len} tokens, {eta} left");
-            let bar = ProgressBar::new(of as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.bar = Some(bar);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            // however the reading ends, the bar leaves no trace
+            self.bar = Some(ProgressBar::new(of as u64).with_style(style).with_finish(ProgressFinish::AndClear));
         }
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
-        }
-    }
-
-    /// The prompt is read: the bar leaves no trace.
-    pub fn end(self) {
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
         }
     }
 }

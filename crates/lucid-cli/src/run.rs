@@ -104,7 +104,9 @@ fn generate<B: Backend>(
     started: Instant,
 ) -> anyhow::Result<()> {
     let words = Words::of(file)?;
+    let asked = Instant::now();
     let mut text = prompt(args)?;
+    let waited = asked.elapsed();
     let mut how = Encode { bos: true, special: args.special };
     if args.chat {
         text = as_chat(args, file, &words, &text)?;
@@ -127,7 +129,7 @@ fn generate<B: Backend>(
     let mut session = Session::new(&model, backend, context)?;
     let signals = interrupt::listen(true)?;
     signals.busy.store(true, Ordering::Relaxed);
-    let loaded = started.elapsed();
+    let loaded = started.elapsed() - waited;
     let chatty = args.verbose || watched();
     if chatty && !args.json && args.model.is_some() && !args.chat && model::has_template(file) {
         say("note: this model has a chat template, and the text is continued without it: --chat sends it through");
@@ -149,7 +151,7 @@ fn generate<B: Backend>(
     let mut reading = Reading::begin();
     let mut generation = session
         .generate(&words.tokenizer, chain, &request, &signals.cancel, &mut |done, of| reading.advance(done, of))?;
-    reading.end();
+    drop(reading);
     let (mut new_ids, mut traces) = (Vec::new(), Vec::new());
     for token in &mut generation {
         let Token { id, text, trace } = token?;

@@ -41,7 +41,7 @@ impl Done<'_> {
             End::Cancelled => "interrupted".to_owned(),
         };
         let mut before = vec![format!("prompt {}", tokens(o.prompt, self.prompt_speed()))];
-        before.extend(o.first_token_time.map(|t| format!("first token after {}", units::seconds(t))));
+        before.extend(o.first_token_time.map(|t| format!("first token {}", units::seconds(t))));
         before.extend(peak_memory().map(|peak| format!("memory {}", units::bytes(peak as f64))));
         before.push(format!("seed {}", self.seed));
         format!("[{}; {end}]\n[{}]", tokens(o.generated, self.speed()), before.join("; "))

@@ -13,7 +13,7 @@
 //!
 //! This holds as long as no operation passes on a larger relative error than it receives, which is what normalisation makes
 //! of a layer but nothing guarantees: it flags a close call for a person, and proves nothing. Against logits computed in f64
-//! it is met by two orders of magnitude (`tests/generate.rs`).
+//! it is met twenty times over (`tests/generate.rs`).
 
 /// Operations that round, per layer and at the end.
 const PER_LAYER: usize = 15;
