@@ -13,6 +13,8 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -146,13 +148,13 @@ pub(crate) trait Kernel {
 
 /// Makes, for each level, the function that enables its instructions.
 macro_rules! entries {
-    ($($name:ident: $lanes:ty, $features:literal;)*) => {
+    ($($arch:literal $name:ident: $lanes:ty, $features:literal;)*) => {
         $(
             /// The kernel with these instructions.
             ///
             /// # Safety
             /// Only where they exist.
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(target_arch = $arch)]
             #[target_feature(enable = $features)]
             unsafe fn $name<K: Kernel>(kernel: K) -> K::Out {
                 // SAFETY: the instructions exist by the caller's word.
@@ -163,10 +165,13 @@ macro_rules! entries {
 }
 
 entries! {
-    run_avx2: avx2::Avx2<false>, "avx2,fma,f16c";
-    run_avxvnni: avx2::Avx2<true>, "avx2,fma,f16c,avxvnni";
-    run_avx512: avx512::Avx512<false>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq";
-    run_avx512vnni: avx512::Avx512<true>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni";
+    "x86_64" run_avx2: avx2::Avx2<false>, "avx2,fma,f16c";
+    "x86_64" run_avxvnni: avx2::Avx2<true>, "avx2,fma,f16c,avxvnni";
+    "x86_64" run_avx512: avx512::Avx512<false>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq";
+    "x86_64" run_avx512vnni: avx512::Avx512<true>, "avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512vnni";
+    "aarch64" run_neon: neon::Neon<0>, "neon";
+    "aarch64" run_dotprod: neon::Neon<1>, "neon,dotprod";
+    "aarch64" run_i8mm: neon::Neon<2>, "neon,dotprod,i8mm";
 }
 
 /// Runs the kernel at the level.
@@ -183,6 +188,12 @@ pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Out {
             Isa::AvxVnni => run_avxvnni(kernel),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => run_avx2(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::I8mm => run_i8mm(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::DotProd => run_dotprod(kernel),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => run_neon(kernel),
             _ => kernel.at::<scalar::Scalar>(),
         }
     }

@@ -79,8 +79,21 @@ fn has(isa: Isa) -> bool {
     }
 }
 
-/// Whether this processor has the instructions, of which no kernels exist yet for this architecture.
-#[cfg(not(target_arch = "x86_64"))]
+/// Whether this processor has the instructions. The features named here are those that the kernels of the level enable.
+#[cfg(target_arch = "aarch64")]
+fn has(isa: Isa) -> bool {
+    use std::arch::is_aarch64_feature_detected as detected;
+    match isa {
+        Isa::Scalar => true,
+        Isa::Neon => detected!("neon"),
+        Isa::DotProd => detected!("neon") && detected!("dotprod"),
+        Isa::I8mm => detected!("neon") && detected!("dotprod") && detected!("i8mm"),
+        Isa::Avx2 | Isa::AvxVnni | Isa::Avx512 | Isa::Avx512Vnni => false,
+    }
+}
+
+/// Other architectures have no kernels of their own.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn has(isa: Isa) -> bool {
     isa == Isa::Scalar
 }

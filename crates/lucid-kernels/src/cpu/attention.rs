@@ -9,6 +9,14 @@
 //! y / (l summed over its lanes in order)
 //! ```
 //!
+//! Heads that share keys and values, and rows of one sequence, are *queries* to the same tile, up to 32 at a time: the tile is
+//! widened to f32 once for all of them, and each vector of keys or values meets several queries in registers.
+//!
+//! ```text
+//! scores   lanes are positions   acc[query][side] += q[query][i] · keys[i][side]        query < QUERIES, side < SIDES
+//! values   lanes are dimensions  y[query][v]      += p[query][j] · values[j][v]         v < 4
+//! ```
+//!
 //! This is the online softmax: whenever a tile brings a larger maximum, what has been summed so far is scaled down, so no more
 //! than one tile of scores exists at a time. Tiles begin at position 0, not at the query, so a row's roundings depend on its own
 //! position and on nothing else: neither on the rows beside it, nor on how the prompt was cut.
@@ -22,6 +30,7 @@ use crate::{
     lanes::{self, Kernel, Lanes},
     ops::Heads,
 };
+use std::ops::Range;
 
 /// Where a row stands: in which sequence, and at which position of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +52,10 @@ pub struct Cache<'a> {
 
 /// Positions in a tile.
 const TILE: usize = 64;
+/// Vectors of positions in a tile.
+const SIDES: usize = TILE / SIDE;
+/// Queries that share a tile.
+const QUERIES: usize = 32;
 
 /// Attends from every row of `q` (`heads.q · heads.dim` wide), which stands at `places[t]`, to the positions up to its own of
 /// the sequence's cache, which `cache(sequence)` returns; its own key and value are stored there already.
@@ -60,113 +73,293 @@ pub fn attention<'c>(
     let width = heads.q * heads.dim;
     assert!(q.len() == places.len() * width && y.len() == q.len());
     assert!(layout.heads == heads.kv && layout.dim == heads.dim && heads.kv > 0 && heads.q.is_multiple_of(heads.kv));
+    let group = heads.q / heads.kv;
     let mut plan = Plan::default();
+    let padded = layout.padded();
     let room = Room {
-        keys: plan.room::<f32>(TILE * layout.padded()),
-        values: plan.room::<f32>(TILE * layout.padded()),
-        sum: plan.room::<f32>(layout.padded()),
+        keys: plan.room::<f32>(TILE * padded),
+        values: plan.room::<f32>(TILE * padded),
+        q: plan.room::<f32>(QUERIES * padded),
+        scores: plan.room::<f32>(QUERIES * TILE),
+        sums: plan.room::<f32>(QUERIES * padded),
+        totals: plan.room::<f32>(QUERIES * 16),
     };
     let mut scratch = m.scratch();
     let buffers = Parts::new(&mut scratch.threads);
     let out = Parts::new(y);
-    m.pool.run(places.len() * heads.kv, &|piece, thread| {
-        let (t, g) = (piece / heads.kv, piece % heads.kv);
-        let Place { sequence, position } = places[t];
-        let Cache { keys, values } = cache(sequence);
-        assert!(keys.len() >= layout.bytes(position + 1) && values.len() >= layout.bytes(position + 1));
+    let rows = (QUERIES / group).clamp(1, places.len().max(1));
+    m.pool.run(places.len().div_ceil(rows) * heads.kv, &|piece, thread| {
+        let (chunk, g) = (piece / heads.kv, piece % heads.kv);
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
-        for h in g * (heads.q / heads.kv)..(g + 1) * (heads.q / heads.kv) {
-            let at = t * width + h * heads.dim..t * width + (h + 1) * heads.dim;
-            // SAFETY: each row and head is one piece's.
-            let y = unsafe { out.part(at.clone()) };
-            lanes::run(m.level, Attend { q: &q[at], keys, values, layout, group: g, position, scale, room, base, y });
+        let mut t = chunk * rows;
+        let end = places.len().min(t + rows);
+        while t < end {
+            // Neighbouring rows of one sequence.
+            let sequence = places[t].sequence;
+            let same = places[t..end].iter().take_while(|place| place.sequence == sequence).count();
+            let cache = cache(sequence);
+            for first in (0..same * group).step_by(QUERIES) {
+                let queries = t * group + first..t * group + (first + QUERIES).min(same * group);
+                let longest = queries.clone().map(|n| places[n / group].position).max().unwrap_or(0);
+                let bytes = layout.bytes(longest + 1);
+                assert!(cache.keys.len() >= bytes && cache.values.len() >= bytes, "the cache holds every position");
+                let attend = Attend {
+                    q,
+                    places,
+                    queries,
+                    group,
+                    head: g,
+                    width,
+                    cache,
+                    layout,
+                    longest,
+                    scale,
+                    room,
+                    base,
+                    out: &out,
+                };
+                lanes::run(m.level, attend);
+            }
+            t += same;
         }
     });
 }
 
+/// Where things begin in a thread's buffer.
 #[derive(Clone, Copy)]
 struct Room {
+    /// The tile's keys: for each side, dimension by dimension, sixteen positions.
     keys: usize,
+    /// The tile's values: position by position, padded dimensions.
     values: usize,
-    sum: usize,
+    /// Queries times the scale.
+    q: usize,
+    scores: usize,
+    sums: usize,
+    totals: usize,
 }
 
-struct Attend<'a> {
+/// Up to 32 queries to one key/value head of one sequence. Query n is head `head · group + n % group` of row `n / group`.
+struct Attend<'a, 'c> {
     q: &'a [f32],
-    keys: &'a [u8],
-    values: &'a [u8],
-    layout: CacheLayout,
+    places: &'a [Place],
+    queries: Range<usize>,
     group: usize,
-    position: usize,
+    head: usize,
+    width: usize,
+    cache: Cache<'c>,
+    layout: CacheLayout,
+    longest: usize,
     scale: f32,
     room: Room,
     base: Base,
-    y: &'a mut [f32],
+    out: &'a Parts<f32>,
 }
 
-impl Kernel for Attend<'_> {
+impl Attend<'_, '_> {
+    /// Where the values of query `n` lie in `q` and `y`.
+    fn place(&self, n: usize) -> Range<usize> {
+        let at = n / self.group * self.width + (self.head * self.group + n % self.group) * self.layout.dim;
+        at..at + self.layout.dim
+    }
+}
+
+impl Kernel for Attend<'_, '_> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let Attend { q, keys, values, layout, group, position, scale, room, base, y } = self;
-        let (padded, size) = (layout.padded(), layout.head_bytes());
-        // SAFETY: the level's instructions exist; the places were planned for this buffer; the cache holds the position.
+        let (padded, n) = (self.layout.padded(), self.queries.len());
+        // SAFETY: the level's instructions exist; the places were planned for this buffer, with room for 32 queries and a tile; the
+        // cache holds every position up to the longest.
         unsafe {
-            let k: *mut f32 = base.at(room.keys);
-            let v: *mut f32 = base.at(room.values);
-            let sum: *mut f32 = base.at(room.sum);
-            for i in (0..padded).step_by(16) {
-                L::store(sum.add(i), L::splat(0.0));
-            }
-            let (mut max, mut total) = (f32::NEG_INFINITY, L::splat(0.0));
-            for first in (0..=position).step_by(TILE) {
-                let visible = (position + 1 - first).min(TILE);
-                let sides = visible.div_ceil(SIDE);
-                for side in 0..sides {
-                    let at = ((first / SIDE + side) * layout.heads + group) * SIDE * size;
-                    widen_keys::<L>(&keys[at..at + SIDE * size], layout, k.add(side * SIDE * padded));
+            let at = |place: usize| self.base.at::<f32>(place);
+            let (keys, values, q) = (at(self.room.keys), at(self.room.values), at(self.room.q));
+            let (scores, sums, totals) = (at(self.room.scores), at(self.room.sums), at(self.room.totals));
+            for i in 0..n {
+                for (d, x) in self.q[self.place(self.queries.start + i)].iter().enumerate() {
+                    *q.add(i * padded + d) = x * self.scale;
                 }
-                for j in 0..visible {
-                    let at = ((first + j) * layout.heads + group) * size;
-                    widen_values::<L>(&values[at..at + size], layout, v.add(j * padded));
-                }
-                let mut scores = [f32::NEG_INFINITY; TILE];
-                for side in 0..sides {
-                    let mut score = L::splat(0.0);
-                    for (i, q) in q.iter().enumerate() {
-                        score = L::fma(L::splat(q * scale), L::load(k.add((side * padded + i) * SIDE)), score);
-                    }
-                    L::store(scores[side * SIDE..].as_mut_ptr(), score);
-                }
-                scores[visible..].fill(f32::NEG_INFINITY);
-                let mut largest = L::splat(max);
-                for side in 0..TILE / SIDE {
-                    let score = L::load(scores[side * SIDE..].as_ptr());
-                    largest = L::if_greater(score, largest, score, largest);
-                }
-                let new = lanes::largest::<L>(largest);
-                let alpha = lanes::exp::<L>(L::splat(max - new));
-                max = new;
-                total = L::mul(total, alpha);
-                for side in 0..TILE / SIDE {
-                    let at = scores[side * SIDE..].as_mut_ptr();
-                    let p = lanes::exp::<L>(L::sub(L::load(at), L::splat(max)));
-                    L::store(at, p);
-                    total = L::add(total, p);
-                }
-                for i in (0..padded).step_by(16) {
-                    let mut y = L::mul(L::load(sum.add(i)), alpha);
-                    for (j, p) in scores[..visible].iter().enumerate() {
-                        y = L::fma(L::splat(*p), L::load(v.add(j * padded + i)), y);
-                    }
-                    L::store(sum.add(i), y);
+                L::store(totals.add(16 * i), L::splat(0.0));
+                for d in (0..padded).step_by(16) {
+                    L::store(sums.add(i * padded + d), L::splat(0.0));
                 }
             }
-            let total = L::splat(lanes::sum_in_order::<L>(total));
-            for i in (0..y.len()).step_by(16) {
-                super::partial::store::<L>(y, i, L::div(L::load(sum.add(i)), total));
+            let mut max = [f32::NEG_INFINITY; QUERIES];
+            for first in (0..=self.longest).step_by(TILE) {
+                self.widen::<L>(first, keys, values);
+                let mut visible = [0; QUERIES];
+                for i in 0..n {
+                    let position = self.places[(self.queries.start + i) / self.group].position;
+                    visible[i] = (position + 1).saturating_sub(first).min(TILE);
+                }
+                let tile = Tile { dim: self.layout.dim, padded, visible, keys, values, q, scores, sums };
+                // Six queries by four vectors fill the registers of AVX-512, two by two those of less; one or two are left over.
+                let many = if L::VECTORS == 2 { n / 6 * 6 + if n % 6 >= 4 { n % 6 } else { 0 } } else { 0 };
+                tile.score::<L, 6, 4>(0..many);
+                tile.score::<L, 2, 2>(many..n);
+                let mut alpha = [1f32; QUERIES];
+                for i in (0..n).filter(|&i| visible[i] > 0) {
+                    alpha[i] = tile.weigh::<L>(i, &mut max[i], totals.add(16 * i));
+                }
+                for d in (0..padded).step_by(64) {
+                    match (padded - d) / 16 {
+                        1 => tile.sum::<L, 6, 1>(d, 0..n, &alpha),
+                        2 => tile.sum::<L, 4, 2>(d, 0..n, &alpha),
+                        3 => tile.sum::<L, 2, 3>(d, 0..n, &alpha),
+                        _ => {
+                            tile.sum::<L, 6, 4>(d, 0..many, &alpha);
+                            tile.sum::<L, 2, 4>(d, many..n, &alpha);
+                        }
+                    }
+                }
+            }
+            for i in 0..n {
+                let total = L::splat(lanes::sum_in_order::<L>(L::load(totals.add(16 * i))));
+                // Each query is one piece's.
+                let y = self.out.part(self.place(self.queries.start + i));
+                for d in (0..y.len()).step_by(16) {
+                    super::partial::store::<L>(y, d, L::div(L::load(sums.add(i * padded + d)), total));
+                }
+            }
+        }
+    }
+}
+
+impl Attend<'_, '_> {
+    /// The keys and values of the tile from position `first` as f32, as far as any query sees it.
+    #[inline(always)]
+    unsafe fn widen<L: Lanes>(&self, first: usize, keys: *mut f32, values: *mut f32) {
+        let (heads, padded, size) = (self.layout.heads, self.layout.padded(), self.layout.head_bytes());
+        let seen = (self.longest + 1 - first).min(TILE);
+        // SAFETY: slices of the cache are checked; the tile has room.
+        unsafe {
+            for side in 0..seen.div_ceil(SIDE) {
+                let at = ((first / SIDE + side) * heads + self.head) * SIDE * size;
+                widen_keys::<L>(&self.cache.keys[at..at + SIDE * size], self.layout, keys.add(side * SIDE * padded));
+            }
+            for j in 0..seen {
+                let at = ((first + j) * heads + self.head) * size;
+                widen_values::<L>(&self.cache.values[at..at + size], self.layout, values.add(j * padded));
+            }
+        }
+    }
+}
+
+/// A tile and the queries to it.
+struct Tile {
+    dim: usize,
+    padded: usize,
+    /// How many positions of the tile each query sees.
+    visible: [usize; QUERIES],
+    keys: *const f32,
+    values: *const f32,
+    q: *const f32,
+    scores: *mut f32,
+    sums: *mut f32,
+}
+
+impl Tile {
+    /// The scores of some queries, N queries by S sides at a time. Positions that no query sees have any score.
+    #[inline(always)]
+    unsafe fn score<L: Lanes, const N: usize, const S: usize>(&self, queries: Range<usize>) {
+        // SAFETY: the caller's word. Queries past the last repeat the last: the same values are stored again.
+        unsafe {
+            for first in queries.clone().step_by(N) {
+                let query: [usize; N] = std::array::from_fn(|i| (first + i).min(queries.end - 1));
+                for side in (0..SIDES).step_by(S) {
+                    let keys = self.keys.add(side * SIDE * self.padded);
+                    let mut acc = [[L::splat(0.0); S]; N];
+                    for d in 0..self.dim {
+                        let k: [L::F; S] = std::array::from_fn(|s| L::load(keys.add((s * self.padded + d) * SIDE)));
+                        for i in 0..N {
+                            let q = L::splat(*self.q.add(query[i] * self.padded + d));
+                            for s in 0..S {
+                                acc[i][s] = L::fma(q, k[s], acc[i][s]);
+                            }
+                        }
+                    }
+                    for i in 0..N {
+                        for s in 0..S {
+                            L::store(self.scores.add(query[i] * TILE + (side + s) * SIDE), acc[i][s]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Turns the scores of query `i` into weights, adds them to its total, and returns what its sums shrink by.
+    #[inline(always)]
+    unsafe fn weigh<L: Lanes>(&self, i: usize, max: &mut f32, total: *mut f32) -> f32 {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scores = self.scores.add(i * TILE);
+            for j in self.visible[i]..TILE {
+                *scores.add(j) = f32::NEG_INFINITY;
+            }
+            let mut largest = L::splat(*max);
+            for side in 0..SIDES {
+                let score = L::load(scores.add(side * SIDE));
+                largest = L::if_greater(score, largest, score, largest);
+            }
+            let new = lanes::largest::<L>(largest);
+            let mut alpha = [0f32; 16];
+            L::store(alpha.as_mut_ptr(), lanes::exp::<L>(L::splat(*max - new)));
+            *max = new;
+            let mut sum = L::mul(L::load(total), L::load(alpha.as_ptr()));
+            for side in 0..SIDES {
+                let p = lanes::exp::<L>(L::sub(L::load(scores.add(side * SIDE)), L::splat(new)));
+                L::store(scores.add(side * SIDE), p);
+                sum = L::add(sum, p);
+            }
+            L::store(total, sum);
+            alpha[0]
+        }
+    }
+
+    /// Adds the weighted values of V vectors of dimensions from `d`, N queries at a time.
+    #[inline(always)]
+    unsafe fn sum<L: Lanes, const N: usize, const V: usize>(
+        &self,
+        d: usize,
+        queries: Range<usize>,
+        alpha: &[f32; QUERIES],
+    ) {
+        // SAFETY: the caller's word.
+        unsafe {
+            for first in queries.clone().step_by(N) {
+                let n = (queries.end - first).min(N);
+                let sums = |i: usize, v: usize| self.sums.add((first + i.min(n - 1)) * self.padded + d + 16 * v);
+                let mut y: [[L::F; V]; N] = std::array::from_fn(|i| {
+                    let alpha = L::splat(alpha[first + i.min(n - 1)]);
+                    std::array::from_fn(|v| L::mul(L::load(sums(i, v)), alpha))
+                });
+                let visible = &self.visible[first..first + n];
+                let common = visible.iter().copied().min().unwrap_or(0);
+                for j in 0..common {
+                    let values: [L::F; V] =
+                        std::array::from_fn(|v| L::load(self.values.add(j * self.padded + d + 16 * v)));
+                    for i in 0..N {
+                        let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));
+                        for v in 0..V {
+                            y[i][v] = L::fma(p, values[v], y[i][v]);
+                        }
+                    }
+                }
+                // The rest of what some see further than others: a weight of zero instead would let a NaN or a sign through.
+                for i in 0..N {
+                    for j in common..visible[i.min(n - 1)] {
+                        let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));
+                        for v in 0..V {
+                            y[i][v] = L::fma(p, L::load(self.values.add(j * self.padded + d + 16 * v)), y[i][v]);
+                        }
+                    }
+                    for v in 0..V {
+                        L::store(sums(i, v), y[i][v]);
+                    }
+                }
             }
         }
     }
