@@ -17,6 +17,21 @@ use crate::{
 /// How far ahead of their use weights are asked for.
 const AHEAD: usize = 4096;
 
+/// The same where sixteen rows are read side by side.
+const AHEAD_IN_ROW: usize = 768;
+
+/// Values from one class of a panel to the next: its vectors, and one more so that classes do not share cache sets.
+#[inline(always)]
+const fn class_floats(vectors: usize) -> usize {
+    (vectors + 1) * 16
+}
+
+/// Values of a panel.
+#[inline(always)]
+const fn panel_floats(vectors: usize) -> usize {
+    16 * class_floats(vectors)
+}
+
 /// How weights lie that a vector can be loaded from directly.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Width {
@@ -40,7 +55,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     let mut plan = Plan::default();
     let row = plan.room::<f32>(if decoded { product.n_in } else { 0 });
     let tails = plan.room::<f32>(16 * 16);
-    let panel = plan.room::<f32>(if few { 0 } else { 2 * x.vectors * 256 });
+    let panel = plan.room::<f32>(if few { 0 } else { 2 * panel_floats(x.vectors) });
     let sums = plan.room::<f32>(if few { 0 } else { x.rows * 32 });
     let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * x.vectors * 16 });
     let buffers = Parts::new(&mut scratch.threads);
@@ -80,7 +95,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                             base.at::<f32>(rows).wrapping_add(i * x.vectors * 16),
                         )
                     });
-                    let to = base.at::<f32>(panel).wrapping_add(v * x.vectors * 256);
+                    let to = base.at::<f32>(panel).wrapping_add(v * panel_floats(x.vectors));
                     lanes::run(level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
                 }
                 lanes::run(
@@ -199,6 +214,7 @@ impl Kernel for Pack {
         // SAFETY: sixteen rows of n values, and a panel for their whole vectors; the level is the caller's.
         unsafe {
             for v in 0..vectors {
+                w.iter().for_each(|w| L::prefetch(w.wrapping_add(v * 16 * bytes_of(width) + AHEAD_IN_ROW)));
                 let rows = if v < n / 16 {
                     std::array::from_fn(|i| load::<L>(w[i].add(v * 16 * bytes_of(width)), width))
                 } else {
@@ -208,7 +224,7 @@ impl Kernel for Pack {
                     std::array::from_fn(|i| L::load(tails.add(16 * i)))
                 };
                 for (class, column) in L::transpose(rows).into_iter().enumerate() {
-                    L::store(to.add((class * vectors + v) * 16), column);
+                    L::store(to.add(class * class_floats(vectors) + v * 16), column);
                 }
             }
         }
@@ -284,9 +300,10 @@ impl PanelProduct<'_> {
         unsafe {
             let mut p = [[L::splat(0.0); ROWS]; VECTORS];
             let x = self.x.x.add(row * vectors * 16 + class * vectors);
-            let w = self.panel.add((v * vectors * 16 + class * vectors) * 16);
+            let w = self.panel.add(v * panel_floats(vectors) + class * class_floats(vectors));
             for i in 0..vectors {
-                let weights: [L::F; VECTORS] = std::array::from_fn(|v| L::load(w.add((v * vectors * 16 + i) * 16)));
+                let weights: [L::F; VECTORS] =
+                    std::array::from_fn(|v| L::load(w.add(v * panel_floats(vectors) + i * 16)));
                 for t in 0..ROWS {
                     let x = L::splat(*x.add(t * vectors * 16 + i));
                     for v in 0..VECTORS {

@@ -73,22 +73,20 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let scratch = &mut *scratch;
     let x = Rounded::new(m, product, B::GROUP, B::OFFSET, &mut scratch.shared);
     let few = product.rows <= FEW;
-    // Rows of codes are an odd number of lines apart, so that the sixteen of a panel do not share cache sets.
-    let stride = x.blocks * 32 + 64;
+    // With few rows a weight row is unpacked whole; for a panel, sixteen rows a round at a time, which fits L1. Rows of codes are
+    // an odd number of lines apart, so that the sixteen do not share cache sets.
+    let (height, width) = if few { (1, x.blocks) } else { (16, 16) };
     let mut plan = Plan::default();
-    let height = if few { 1 } else { 16 };
     let unpacked = Places {
-        codes: plan.room::<u8>(height * stride),
-        scales: plan.room::<f32>(height * x.blocks * S::GROUPS),
-        mins: plan.room::<f32>(if S::MINS { height * x.blocks * S::GROUPS } else { 0 }),
-        stride,
+        codes: plan.room::<u8>(height * (width * 32 + 64)),
+        scales: plan.room::<f32>(height * width * S::GROUPS),
+        mins: plan.room::<f32>(if S::MINS { height * width * S::GROUPS } else { 0 }),
     };
     let panels = if few { 0 } else { 2 };
     let panel = Places {
-        codes: plan.room::<u8>(panels * x.blocks * 512),
+        codes: plan.room::<u8>(panels * panel_bytes(x.blocks)),
         scales: plan.room::<f32>(panels * x.blocks * S::GROUPS * 16),
         mins: plan.room::<f32>(if S::MINS { panels * x.blocks * S::GROUPS * 16 } else { 0 }),
-        stride: x.blocks * 512,
     };
     let buffers = Parts::new(&mut scratch.threads);
     product.run(m, &|outputs, thread| {
@@ -100,9 +98,11 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
             for first in outputs.clone().step_by(16) {
                 let mut p = [[[0f32; 16]; 16]; FEW];
                 for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
+                    let w = product.weights(o);
+                    let (stride, bytes, to) = (w.len(), w.len(), unpacked);
                     lanes::run(
                         level,
-                        UnpackRow::<B> { w: product.weights(o), to: unpacked, blocks: x.blocks, format: PhantomData },
+                        UnpackRows::<B> { w, stride, bytes, ahead: AHEAD, to, width, format: PhantomData },
                     );
                     dot_rows::<S>(level, &x, unpacked, i, &mut p);
                 }
@@ -115,24 +115,21 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
             let panel = panel.of(base);
             for first in outputs.clone().step_by(32) {
                 let filled = (outputs.end - first).min(32);
-                for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
-                    for i in 0..16 {
-                        // The last panel of a matrix may have fewer rows; their lanes hold what was there before and go nowhere.
-                        if first_row + i < outputs.end {
-                            let to = unpacked.row(i, x.blocks, S::GROUPS);
-                            lanes::run(
-                                level,
-                                UnpackRow::<B> {
-                                    w: product.weights(first_row + i),
-                                    to,
-                                    blocks: x.blocks,
-                                    format: PhantomData,
-                                },
-                            );
-                        }
+                for v in 0..filled.div_ceil(16) {
+                    // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
+                    let rows = first + 16 * v..outputs.end.min(first + 16 * v + 16);
+                    let panel = panel.panel(v, x.blocks, S::GROUPS);
+                    for round in 0..x.blocks / 16 {
+                        let (stride, to) = (product.row_bytes, unpacked);
+                        let from = round * ROUND / B::LEN * B::BYTES;
+                        let bytes = (ROUND / B::LEN * B::BYTES).min(stride - from);
+                        // Meanwhile the next round of the same row is fetched, and at the end of a row the next panel's.
+                        let ahead = if from + bytes < stride { bytes } else { 16 * stride - from };
+                        let w = &product.w[rows.start * stride + from..(rows.end - 1) * stride + from + bytes];
+                        lanes::run(level, UnpackRows::<B> { w, stride, bytes, ahead, to, width, format: PhantomData });
+                        let (from, to) = (unpacked, panel);
+                        lanes::run(level, Pack::<S> { from, to, round, blocks: x.blocks, shape: PhantomData });
                     }
-                    let to = panel.panel(v, x.blocks, S::GROUPS);
-                    lanes::run(level, Pack::<S> { from: unpacked, to, blocks: x.blocks, shape: PhantomData });
                 }
                 lanes::run(level, PanelProduct::<S> { x: &x, panel, product, first, filled, shape: PhantomData });
             }
@@ -140,23 +137,32 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     });
 }
 
-/// Where codes, scales and minima begin in a buffer, and the bytes from one row, or panel, of codes to the next.
+/// Values in a round: sixteen blocks.
+const ROUND: usize = 512;
+
+/// Bytes from one class of a panel to the next: its blocks, and a line more so that classes do not share cache sets.
+#[inline(always)]
+const fn class_bytes(blocks: usize) -> usize {
+    blocks / 16 * 512 + 64
+}
+
+/// Bytes of the codes of a panel.
+#[inline(always)]
+const fn panel_bytes(blocks: usize) -> usize {
+    16 * class_bytes(blocks)
+}
+
+/// Where codes, scales and minima begin in a buffer.
 #[derive(Clone, Copy)]
 struct Places {
     codes: usize,
     scales: usize,
     mins: usize,
-    stride: usize,
 }
 
 impl Places {
     fn of(self, base: Base) -> Unpacked {
-        Unpacked {
-            codes: base.at(self.codes),
-            scales: base.at(self.scales),
-            mins: base.at(self.mins),
-            stride: self.stride,
-        }
+        Unpacked { codes: base.at(self.codes), scales: base.at(self.scales), mins: base.at(self.mins) }
     }
 }
 
@@ -166,63 +172,65 @@ struct Unpacked {
     codes: *mut u8,
     scales: *mut f32,
     mins: *mut f32,
-    stride: usize,
 }
 
 impl Unpacked {
-    fn row(self, i: usize, blocks: usize, groups: usize) -> Unpacked {
-        self.offset(i, blocks * groups)
-    }
-
+    /// Panel `v` of several.
     fn panel(self, v: usize, blocks: usize, groups: usize) -> Unpacked {
-        self.offset(v, blocks * groups * 16)
-    }
-
-    fn offset(self, i: usize, scales: usize) -> Unpacked {
+        let scales = v * blocks * groups * 16;
         Unpacked {
-            codes: self.codes.wrapping_add(i * self.stride),
-            scales: self.scales.wrapping_add(i * scales),
-            mins: self.mins.wrapping_add(i * scales),
-            stride: self.stride,
+            codes: self.codes.wrapping_add(v * panel_bytes(blocks)),
+            scales: self.scales.wrapping_add(scales),
+            mins: self.mins.wrapping_add(scales),
         }
     }
 }
 
-/// Unpacks one weight row, and pads it with codes of weight 0 and scale 0.
-struct UnpackRow<'a, B> {
+/// Unpacks `bytes` bytes of one weight row or several, and pads each to `width` blocks with codes of weight 0 and scale 0.
+struct UnpackRows<'a, B> {
+    /// From the first byte of the first row to the last byte of the last.
     w: &'a [u8],
+    /// Bytes from row to row.
+    stride: usize,
+    bytes: usize,
+    /// How far ahead weights are asked for.
+    ahead: usize,
     to: Unpacked,
-    blocks: usize,
+    width: usize,
     format: PhantomData<B>,
 }
 
-impl<B: Unpack> Kernel for UnpackRow<'_, B> {
+impl<B: Unpack> Kernel for UnpackRows<'_, B> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let groups = B::LEN / B::GROUP;
-        let n = self.w.len() / B::BYTES;
-        // SAFETY: `to` has room for `blocks` blocks of 32, of which the row has n · LEN / 32; the level is the caller's.
-        unsafe {
-            for (i, block) in self.w.chunks_exact(B::BYTES).enumerate() {
-                for line in 0..B::BYTES.div_ceil(64) {
-                    L::prefetch(block.as_ptr().wrapping_add(AHEAD + 64 * line));
+        let UnpackRows { w, stride, bytes, ahead, to, width, .. } = self;
+        let (groups, n) = (B::LEN / B::GROUP, bytes / B::BYTES);
+        let row_groups = width * 32 / B::GROUP;
+        for (row, w) in w.chunks(stride).enumerate() {
+            // SAFETY: every row of `to` has room for `width` blocks of 32, of which the bytes are n · LEN / 32; the level is the
+            // caller's.
+            unsafe {
+                let to_codes = to.codes.add(row * (width * 32 + 64));
+                let to_scales = to.scales.add(row * row_groups);
+                let to_mins = to.mins.wrapping_add(row * row_groups);
+                for (i, block) in w[..bytes].chunks_exact(B::BYTES).enumerate() {
+                    for line in 0..B::BYTES.div_ceil(64) {
+                        L::prefetch(block.as_ptr().wrapping_add(ahead + 64 * line));
+                    }
+                    let codes = std::slice::from_raw_parts_mut(to_codes.add(i * B::LEN), B::LEN);
+                    let scales = std::slice::from_raw_parts_mut(to_scales.add(i * groups), groups);
+                    let mins: &mut [f32] =
+                        if B::MINS { std::slice::from_raw_parts_mut(to_mins.add(i * groups), groups) } else { &mut [] };
+                    B::unpack::<L>(block, codes, scales, mins);
                 }
-                let codes = std::slice::from_raw_parts_mut(self.to.codes.add(i * B::LEN), B::LEN);
-                let scales = std::slice::from_raw_parts_mut(self.to.scales.add(i * groups), groups);
-                let mins: &mut [f32] = if B::MINS {
-                    std::slice::from_raw_parts_mut(self.to.mins.add(i * groups), groups)
-                } else {
-                    &mut []
-                };
-                B::unpack::<L>(block, codes, scales, mins);
-            }
-            let rest = self.blocks * 32 / B::GROUP - n * groups;
-            std::ptr::write_bytes(self.to.codes.add(n * B::LEN), B::OFFSET, self.blocks * 32 - n * B::LEN);
-            std::ptr::write_bytes(self.to.scales.add(n * groups), 0, rest);
-            if B::MINS {
-                std::ptr::write_bytes(self.to.mins.add(n * groups), 0, rest);
+                let rest = row_groups - n * groups;
+                std::ptr::write_bytes(to_codes.add(n * B::LEN), B::OFFSET, width * 32 - n * B::LEN);
+                std::ptr::write_bytes(to_scales.add(n * groups), 0, rest);
+                if B::MINS {
+                    std::ptr::write_bytes(to_mins.add(n * groups), 0, rest);
+                }
             }
         }
     }
@@ -335,10 +343,11 @@ impl Kernel for Total<'_> {
     }
 }
 
-/// Turns sixteen unpacked rows into a panel.
+/// Puts one round of sixteen unpacked rows into its places of a panel.
 struct Pack<S> {
     from: Unpacked,
     to: Unpacked,
+    round: usize,
     blocks: usize,
     shape: PhantomData<S>,
 }
@@ -348,28 +357,26 @@ impl<S: Shape> Kernel for Pack<S> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let Pack { from, to, blocks, .. } = self;
-        let rounds = blocks / 16;
-        // Where block b stands in class order.
-        let place = |b: usize| (b % 16) * rounds + b / 16;
-        // SAFETY: `from` holds sixteen rows and `to` a panel of as many blocks; the level is the caller's. A vector of f32 carries
-        // four codes in each lane here; loads, shuffles and stores do not look at them.
+        let Pack { from, to, round, blocks, .. } = self;
+        // SAFETY: `from` holds sixteen rows of sixteen blocks and `to` is a panel of `blocks`; the level is the caller's. A vector of
+        // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
         unsafe {
-            for b in (0..blocks).step_by(2) {
-                let rows = std::array::from_fn(|i| L::load(from.codes.add(i * from.stride + 32 * b).cast()));
+            for b in (0..16).step_by(2) {
+                let rows = std::array::from_fn(|i| L::load(from.codes.add(i * (ROUND + 64) + 32 * b).cast()));
                 for (k, column) in L::transpose(rows).into_iter().enumerate() {
-                    L::store(to.codes.add(place(b + k / 8) * 512 + k % 8 * 64).cast(), column);
+                    let class = b + k / 8;
+                    L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), column);
                 }
             }
-            let groups = blocks * S::GROUPS;
+            let groups = 16 * S::GROUPS;
             for (from, to) in
                 [(from.scales, to.scales), (from.mins, to.mins)].into_iter().take(1 + usize::from(S::MINS))
             {
                 for g in (0..groups).step_by(16) {
                     let rows = std::array::from_fn(|i| L::load(from.add(i * groups + g)));
                     for (k, column) in L::transpose(rows).into_iter().enumerate() {
-                        let (b, half) = ((g + k) / S::GROUPS, (g + k) % S::GROUPS);
-                        L::store(to.add((place(b) * S::GROUPS + half) * 16), column);
+                        let (class, half) = ((g + k) / S::GROUPS, (g + k) % S::GROUPS);
+                        L::store(to.add(((class * (blocks / 16) + round) * S::GROUPS + half) * 16), column);
                     }
                 }
             }
@@ -448,7 +455,7 @@ impl<S: Shape> PanelProduct<'_, S> {
                         for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
                             // The panel streams from L2; the next block is asked for a block ahead.
                             let codes: [L::B; VECTORS] = std::array::from_fn(|i| {
-                                let at = panels[i].codes.add(place * 512 + k * 64);
+                                let at = panels[i].codes.add(class * class_bytes(x.blocks) + round * 512 + k * 64);
                                 L::prefetch(at.wrapping_add(512));
                                 L::load_bytes(at)
                             });
