@@ -50,6 +50,11 @@ impl Budget {
         self.steps(1 + n / BYTES)
     }
 
+    /// Spends what searching `n` bytes for a text costs, or taking them apart: more than copying them.
+    pub(super) fn search(&self, n: usize) -> Run<()> {
+        self.steps(1 + n / 8)
+    }
+
     /// Spends what a list of `n` values costs.
     pub(super) fn values(&self, n: usize) -> Run<()> {
         self.steps(n.saturating_mul(2))

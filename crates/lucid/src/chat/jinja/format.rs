@@ -144,6 +144,8 @@ impl Spec {
     }
 
     fn float(&self, x: f64, budget: &Budget) -> Run<String> {
+        // the digits before the point are 309 at most
+        budget.steps(if size_is_short(x) { 8 } else { 96 } + self.precision.unwrap_or(0) / 2)?;
         let size = x.abs();
         let digits = match self.kind {
             Some('f' | 'F') => fixed(size, self.precision.unwrap_or(6)),
@@ -177,6 +179,11 @@ impl Spec {
         let spec = Spec { align: self.align.map(|c| if c == '=' { '<' } else { c }), ..self.clone() };
         spec.pad("", &text[..end], '<', budget)
     }
+}
+
+/// Whether a number has few digits before its point and no long way to the first behind it.
+fn size_is_short(x: f64) -> bool {
+    x == 0.0 || (1e-20..1e20).contains(&x.abs())
 }
 
 fn grouped(digits: &str, mark: char, size: usize) -> String {

@@ -342,7 +342,7 @@ pub(super) fn contains(container: &Value, item: &Value, budget: &Budget) -> Run<
     match container {
         Value::Str(text) | Value::Safe(text) => match item.as_str() {
             Some(part) => {
-                budget.bytes(text.len() + part.len())?;
+                budget.search(text.len() + part.len())?;
                 Ok(text.contains(&**part))
             }
             None => {

@@ -49,6 +49,12 @@ fn time_is_bounded() {
         "{% set s = 'ab' * 1000000 %}{% for i in range(99999) %}{{ s.strip('ab') }}{% endfor %}",
         "more steps or memory",
     );
+    refused(
+        "{% set s = ('a' * 1000 ~ 'b') * 1000 %}{% for i in range(99999) %}{{ s.find('a' * 1000 ~ 'c') }}{% endfor %}",
+        "more steps or memory",
+    );
+    refused("{% for i in range(99999) %}{{ '%1000.1000f' % 1e300 }}{% endfor %}", "more steps or memory");
+    refused("{% set l = ['é' * 50000] %}{% for i in range(99999) %}{{ l }}{% endfor %}", "more steps or memory");
     refused("{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nests deeper");
 }
 

@@ -111,7 +111,7 @@ pub(super) fn float(x: f64) -> String {
 
 /// A text in quotes, single ones where there is a choice.
 fn quoted(text: &str, out: &mut String, budget: &Budget) -> Run<()> {
-    budget.bytes(text.len().saturating_mul(2))?;
+    budget.search(text.len().saturating_mul(2))?;
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
     for c in text.chars() {

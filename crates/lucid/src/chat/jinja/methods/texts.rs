@@ -22,6 +22,7 @@ pub(super) fn method(of: &Value, text: &Arc<str>, name: &'static str, given: Giv
     match name {
         "upper" | "lower" | "casefold" | "swapcase" | "title" | "capitalize" => {
             given.none(name)?;
+            budget.search(text.len())?;
             budget.bytes(text.len().saturating_mul(3))?; // one letter becomes three at most
             Ok(like(match name {
                 "upper" => text.to_uppercase(),
@@ -49,6 +50,7 @@ pub(super) fn method(of: &Value, text: &Arc<str>, name: &'static str, given: Giv
                     if separator.is_empty() {
                         return failed("empty separator");
                     }
+                    budget.search(text.len() + separator.len())?;
                     let count = text.matches(&*separator).count().min(most);
                     budget.values(count)?;
                     match name {
@@ -74,6 +76,7 @@ pub(super) fn method(of: &Value, text: &Arc<str>, name: &'static str, given: Giv
             if separator.is_empty() {
                 return failed("empty separator");
             }
+            budget.search(text.len() + separator.len())?;
             let found = if name == "partition" { text.find(&*separator) } else { text.rfind(&*separator) };
             let parts = match found {
                 Some(at) => [&text[..at], &*separator, &text[at + separator.len()..]],
@@ -145,6 +148,7 @@ pub(super) fn method(of: &Value, text: &Arc<str>, name: &'static str, given: Giv
         "find" | "rfind" | "index" | "rindex" | "count" => {
             let [part, from, to] = given.bind(name, ["sub", "start", "end"])?;
             let part = string(&required(part, name, "sub")?)?;
+            budget.search(text.len() + part.len())?;
             let Some((before, window)) = window(text, whole_or(from, 0)?, whole_or(to, i128::MAX)?) else {
                 return match name {
                     "count" => Ok(Value::Int(0)),
@@ -297,7 +301,7 @@ pub(in crate::chat::jinja) fn lines(text: &str, keep: bool) -> Vec<&str> {
 /// With the first `most` of `old` replaced; all when it is negative.
 pub(in crate::chat::jinja) fn replaced(text: &str, old: &str, new: &str, most: i128, budget: &Budget) -> Run<String> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
-    budget.bytes(text.len())?;
+    budget.search(text.len() + old.len())?;
     let times = if old.is_empty() { text.chars().count() + 1 } else { text.matches(old).count() }.min(most);
     budget.bytes(new.len().saturating_mul(times).saturating_add(text.len()))?;
     Ok(text.replacen(old, new, times))
