@@ -21,8 +21,9 @@ fn refused(source: &str, words: &str) {
     let started = Instant::now();
     let error = render(source).map(|text| text.len()).expect_err(&source[..source.len().min(100)]);
     assert!(error.contains(words), "{:.100}: {error}", source);
-    // a second is what a user may wait; three leave room for a busy machine that runs the tests unoptimised
-    assert!(started.elapsed().as_secs_f64() < 3.0, "{:.100}: took {:?}", source, started.elapsed());
+    // A second is what a user may wait on a machine of his own. This clock also runs while other programs do, so it only
+    // tells what ends from what does not: the budget above is what is tested.
+    assert!(started.elapsed().as_secs_f64() < 60.0, "{:.100}: took {:?}", source, started.elapsed());
 }
 
 #[test]
