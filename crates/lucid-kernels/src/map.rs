@@ -33,7 +33,23 @@ impl Map {
         let map = unsafe { memmap2::Mmap::map(&file)? };
         Ok(Map(Some(map)))
     }
+
+    /// Lets go of the pages that lie wholly in the first `end` bytes: they no longer count as this process's memory, and
+    /// come back from the file when they are read again. For who reads a long text once. Does nothing where it cannot.
+    pub fn forget(&self, end: usize) {
+        #[cfg(unix)]
+        if let Some(map) = &self.0 {
+            let whole = end.min(map.len()) & !(PAGE - 1);
+            // SAFETY: what makes this advice unsafe is that changed pages lose their changes. This mapping is read-only
+            // and never written through, so a page that comes back from the file holds what it held.
+            let _ = unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, 0, whole) };
+        }
+    }
 }
+
+/// At least the page size of any system this runs on; rounding down to more than a page only keeps a little longer.
+#[cfg(unix)]
+const PAGE: usize = 1 << 16;
 
 impl Deref for Map {
     type Target = [u8];

@@ -77,7 +77,8 @@ impl Safetensors {
     /// Maps the file at `path` and checks its whole header.
     pub fn open(path: &Path) -> Result<Self> {
         let map = Map::open(path).map_err(|e| Error::io(path, "cannot open", e))?;
-        let Header { metadata, table } = Header::parse(&map).map_err(|e| Error::file(e.kind(), path, e))?;
+        let read = Header::read(&map, &|end| map.forget(end));
+        let Header { metadata, table } = read.map_err(|e| Error::file(e.kind(), path, e))?;
         Ok(Safetensors { path: path.to_path_buf(), metadata, table, map })
     }
 
@@ -128,6 +129,11 @@ struct Entry {
 impl Header {
     /// Reads the header of a whole file in memory.
     pub fn parse(file: &[u8]) -> Result<Header> {
+        Self::read(file, &|_| ())
+    }
+
+    /// The same; `passed` is told every megabyte or so how many bytes of the file have been read.
+    fn read(file: &[u8], passed: &dyn Fn(usize)) -> Result<Header> {
         let Some((length, rest)) = file.split_first_chunk() else {
             return refuse(format!("{} bytes are too few for a safetensors file", file.len()));
         };
@@ -143,14 +149,13 @@ impl Header {
                 rest.len()
             ));
         };
-        let text = std::str::from_utf8(text).map_err(|e| {
-            Error::new(ErrorKind::Structure, format!("the header is no UTF-8 from its byte {} on", e.valid_up_to()))
-        })?;
+        let passed = |end| passed(8 + end);
+        let mut json =
+            Cursor::new(text, &passed).or_else(|at| refuse(format!("the header is no UTF-8 from its byte {at} on")))?;
 
         let mut room = MAX_TABLE;
         let mut metadata = None;
         let mut table = Table::default();
-        let mut json = Cursor::new(text);
         json.object(|json, key| {
             if !key.is("__metadata__") {
                 let read = table.read(json, key, &mut room);

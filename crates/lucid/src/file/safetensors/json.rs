@@ -1,31 +1,40 @@
 //! A reader of JSON text that stores nothing: strings are checked where they lie, and decoded only by who keeps them.
 //!
 //! A header may be 100 MB of text from a stranger. A parser that builds values could be made to hold several times
-//! that; this one holds a position. What it accepts is what serde_json accepts, nesting limit included.
+//! that; this one holds a position, and tells its caller how far it is, who can let go of the pages behind it. What it
+//! accepts is what serde_json accepts, nesting limit included.
 
 use crate::{Error, ErrorKind, Result};
+use std::io::{self, BufReader, Read};
+
+/// How often the caller hears how far the reading is, in bytes.
+const STRETCH: usize = 1 << 20;
 
 /// How deeply arrays and objects may nest: serde_json's limit.
 const MAX_DEPTH: usize = 127;
 
 /// A position in a JSON text.
 pub(super) struct Cursor<'a> {
-    text: &'a str,
+    /// Known to be UTF-8.
+    text: &'a [u8],
     at: usize,
     depth: usize,
+    /// Told how many bytes have been read, now and then.
+    passed: &'a dyn Fn(usize),
+    /// Where to tell it next.
+    tell: usize,
 }
 
-/// A string as the text spells it: what stands between its quotes, every escape known to be sound.
+/// A string as the text spells it: what stands between its quotes, UTF-8, every escape known to be sound.
 #[derive(Clone, Copy)]
-pub(super) struct Str<'a>(&'a str);
+pub(super) struct Str<'a>(&'a [u8]);
 
 impl<'a> Str<'a> {
     /// The characters that the string means.
     pub(super) fn chars(self) -> impl Iterator<Item = char> + 'a {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            let first = rest.chars().next()?;
-            let (c, spelled) = if first == '\\' { unescape(rest)? } else { (first, first.len_utf8()) };
+            let (c, spelled) = if rest.first() == Some(&b'\\') { unescape(rest)? } else { first_char(rest)? };
             rest = &rest[spelled..];
             Some(c)
         })
@@ -47,9 +56,20 @@ impl<'a> Str<'a> {
     }
 }
 
+/// The first character of a text that is UTF-8, and its length.
+fn first_char(text: &[u8]) -> Option<(char, usize)> {
+    let length = match text.first()? {
+        0..0xC0 => 1,
+        0xC0..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        0xF0.. => 4,
+    };
+    let c = std::str::from_utf8(text.get(..length)?).ok()?.chars().next()?;
+    Some((c, length))
+}
+
 /// The character that an escape at the start of `text` means, and the length of the escape.
-fn unescape(text: &str) -> Option<(char, usize)> {
-    let bytes = text.as_bytes();
+fn unescape(bytes: &[u8]) -> Option<(char, usize)> {
     let simple = match *bytes.get(1)? {
         c @ (b'"' | b'\\' | b'/') => c as char,
         b'b' => '\u{8}',
@@ -77,24 +97,47 @@ fn hex4(digits: &[u8]) -> Option<u32> {
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a str) -> Self {
-        Cursor { text, at: 0, depth: 0 }
+    /// The start of `text`, which must be UTF-8: the error is the first byte that is none. `passed` is told how many bytes
+    /// have been read, every megabyte or so; what lies before is read again only where a string that began there is kept.
+    pub(super) fn new(text: &'a [u8], passed: &'a dyn Fn(usize)) -> std::result::Result<Self, usize> {
+        let mut valid = 0;
+        while valid < text.len() {
+            let end = text.len().min(valid + STRETCH);
+            match std::str::from_utf8(&text[valid..end]) {
+                Ok(_) => valid = end,
+                // A character that the end of the stretch cuts begins the next one.
+                Err(e) if e.error_len().is_none() && end < text.len() => valid += e.valid_up_to(),
+                Err(e) => return Err(valid + e.valid_up_to()),
+            }
+            passed(valid);
+        }
+        Ok(Cursor { text, at: 0, depth: 0, passed, tell: STRETCH })
+    }
+
+    /// The byte here; `None` at the end.
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        if self.at >= self.tell {
+            (self.passed)(self.at);
+            self.tell = self.at + STRETCH;
+        }
+        self.text.get(self.at).copied()
     }
 
     /// The byte that the next value or sign begins with; `None` at the end.
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
-            match self.text.as_bytes().get(self.at) {
+            match self.byte() {
                 Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
-                other => return other.copied(),
+                other => return other,
             }
         }
     }
 
     fn fail<T>(&self, expected: &str) -> Result<T> {
-        let found = match self.text[self.at..].chars().next() {
-            Some(c) => format!("{c:?}"),
+        let found = match first_char(&self.text[self.at..]) {
+            Some((c, _)) => format!("{c:?}"),
             None => "its end".to_string(),
         };
         Err(Error::new(
@@ -154,7 +197,7 @@ impl<'a> Cursor<'a> {
         self.sign(b'"', "a string")?;
         let start = self.at;
         loop {
-            match self.text.as_bytes().get(self.at) {
+            match self.byte() {
                 Some(b'"') => break,
                 Some(b'\\') => match unescape(&self.text[self.at..]) {
                     Some((_, spelled)) => self.at += spelled,
@@ -173,20 +216,30 @@ impl<'a> Cursor<'a> {
         if !matches!(self.peek(), Some(b'-' | b'0'..=b'9')) {
             return self.fail("a number");
         }
-        let rest = &self.text.as_bytes()[self.at..];
-        let of_number = |b: &u8| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
-        let token = &rest[..rest.iter().position(|b| !of_number(b)).unwrap_or(rest.len())];
+        let start = self.at;
+        while let Some(b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') = self.byte() {
+            self.at += 1;
+        }
+        let token = &self.text[start..self.at];
         let plain = token.len() < 20 && token.iter().all(u8::is_ascii_digit) && (token[0] != b'0' || token.len() == 1);
         let number = if plain {
             Some(token.iter().fold(0, |n, &d| 10 * n + u64::from(d - b'0'))) // 19 digits are below 2⁶⁴
         } else {
             // serde_json decides what a number is, and which floats are out of range.
-            match serde_json::from_slice::<serde_json::Number>(token) {
+            let decided: serde_json::Result<serde_json::Number> = if token.len() < STRETCH {
+                serde_json::from_slice(token)
+            } else {
+                let passing = Passing { text: &self.text[..self.at], at: start, passed: self.passed };
+                serde_json::from_reader(BufReader::new(passing))
+            };
+            match decided {
                 Ok(number) => number.as_u64(),
-                Err(_) => return self.fail("a valid number"),
+                Err(_) => {
+                    self.at = start;
+                    return self.fail("a valid number");
+                }
             }
         };
-        self.at += token.len();
         Ok(number)
     }
 
@@ -206,7 +259,7 @@ impl<'a> Cursor<'a> {
     /// Reads `null`, `true` or `false`.
     pub(super) fn word(&mut self, word: &str) -> Result<()> {
         self.peek();
-        if !self.text[self.at..].starts_with(word) {
+        if !self.text[self.at..].starts_with(word.as_bytes()) {
             return self.fail(word);
         }
         self.at += word.len();
@@ -233,5 +286,23 @@ impl<'a> Cursor<'a> {
             None => Ok(()),
             Some(_) => self.fail("nothing more"),
         }
+    }
+}
+
+/// The rest of a text as a stream, for a number of any length: told how far it is, like a [`Cursor`].
+struct Passing<'a> {
+    text: &'a [u8],
+    at: usize,
+    passed: &'a dyn Fn(usize),
+}
+
+impl Read for Passing<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = (&self.text[self.at..]).read(into)?;
+        if (self.at + n) / STRETCH > self.at / STRETCH {
+            (self.passed)(self.at + n);
+        }
+        self.at += n;
+        Ok(n)
     }
 }

@@ -69,7 +69,7 @@ impl Shards {
 
     fn open_index(index: &Path) -> Result<Self> {
         let map = Map::open(index).map_err(|e| Error::io(index, "cannot open", e))?;
-        let listed = Listed::parse(&map).map_err(|e| Error::file(e.kind(), index, e))?;
+        let listed = Listed::parse(&map, &|end| map.forget(end)).map_err(|e| Error::file(e.kind(), index, e))?;
         let folder = index.parent().unwrap_or(Path::new(""));
         let mut files = Vec::new();
         for path in listed.shards.iter().map(|shard| folder.join(shard)) {
@@ -128,16 +128,16 @@ impl Listed {
     }
 
     /// Reads an index.
-    fn parse(text: &[u8]) -> Result<Listed> {
+    fn parse(text: &[u8], passed: &dyn Fn(usize)) -> Result<Listed> {
         if text.len() as u64 > MAX_HEADER {
             return refuse(format!("an index of {} bytes; the limit is {MAX_HEADER}", text.len()));
         }
-        let Ok(text) = std::str::from_utf8(text) else { return refuse("the index is not UTF-8") };
+        let mut json =
+            Cursor::new(text, passed).or_else(|at| refuse(format!("the index is no UTF-8 from its byte {at} on")))?;
         let mut room = MAX_TABLE;
         let mut found = false;
         let mut numbers = BTreeMap::new(); // of the shards, in order of appearance
         let mut listed = Listed::default();
-        let mut json = Cursor::new(text);
         json.object(|json, key| {
             if !key.is("weight_map") {
                 return json.skip();
