@@ -13,7 +13,10 @@ mod reference;
 
 pub use crate::tensor::store::{Host, Stored, SupportsDType};
 use crate::{Result, tensor::Packed};
-pub use lucid_kernels::ops::{Heads, Pairs, Rotation};
+pub use lucid_kernels::{
+    cpu::Place,
+    ops::{Heads, Pairs, Rotation},
+};
 pub use reference::Reference;
 
 /// The backend's buffer of f32.
@@ -47,20 +50,26 @@ impl<B: SupportsDType<f32>> Copy for Rows<'_, B> {}
 ///
 /// Sizes have been checked when an operation is called. Results are fresh buffers of as many rows as the input has.
 pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
+    /// The keys and values that one layer keeps of several sequences.
+    type Kv;
+
     /// What `--device` calls it.
     fn name(&self) -> &'static str;
-
-    /// A buffer of `len` zeros.
-    fn zeros(&self, len: usize) -> Result<Buf<Self>>;
 
     /// A buffer of these values.
     fn upload(&self, values: &[f32]) -> Result<Buf<Self>>;
 
-    /// The values of these rows. The only operation that waits.
-    fn read(&self, x: Rows<'_, Self>) -> Result<Vec<f32>>;
+    /// Writes the values of these rows into a slice of their size. The only operation that waits.
+    fn read(&self, x: Rows<'_, Self>, into: &mut [f32]) -> Result<()>;
 
-    /// Writes rows into a buffer, the first value at `at`: appending to a cache.
-    fn write(&self, into: &mut Buf<Self>, at: usize, x: Rows<'_, Self>) -> Result<()>;
+    /// Some of the rows, in this order.
+    fn select(&self, x: Rows<'_, Self>, rows: &[usize]) -> Result<Buf<Self>>;
+
+    /// Room for the keys and values of so many sequences, each of up to `capacity` tokens.
+    fn kv(&self, heads: Heads, sequences: usize, capacity: usize) -> Result<Self::Kv>;
+
+    /// Stores the key and the value of every row at its place.
+    fn append(&self, kv: &mut Self::Kv, places: &[Place], k: Rows<'_, Self>, v: Rows<'_, Self>) -> Result<()>;
 
     /// The rows of `table` (`width` wide) that belong to the tokens.
     fn embed(&self, table: &Matrix<'_, Self>, tokens: &[u32], width: usize) -> Result<Buf<Self>>;
@@ -77,6 +86,19 @@ pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
     /// RMSNorm of every row.
     fn rms_norm(&self, x: Rows<'_, Self>, gain: &Vector<'_, Self>, eps: f32) -> Result<Buf<Self>>;
 
+    /// `x + y`, and its RMSNorm: two operations, which a backend may do in one reading of `x`.
+    fn add_rms_norm(
+        &self,
+        x: Buf<Self>,
+        y: Rows<'_, Self>,
+        gain: &Vector<'_, Self>,
+        eps: f32,
+    ) -> Result<(Buf<Self>, Buf<Self>)> {
+        let x = self.add(x, y)?;
+        let h = self.rms_norm(Rows { data: &x, offset: 0, rows: y.rows, width: y.width }, gain, eps)?;
+        Ok((x, h))
+    }
+
     /// LayerNorm of every row.
     fn layer_norm(
         &self,
@@ -90,15 +112,31 @@ pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
     fn softmax(&self, x: Rows<'_, Self>) -> Result<Buf<Self>>;
 
     /// Every head of every row turned by its position; the result has its pairs in halves.
-    fn rope(&self, x: Rows<'_, Self>, positions: &[u32], head_dim: usize, rotation: &Rotation) -> Result<Buf<Self>>;
+    fn rope(&self, x: Rows<'_, Self>, places: &[Place], head_dim: usize, rotation: &Rotation) -> Result<Buf<Self>>;
 
-    /// Attention from every row of `q` to the rows of the caches `k` and `v` up to its own position.
+    /// The queries and the keys of the same tokens turned, reusing their buffers: two operations, which a backend may do with
+    /// one table of angles.
+    fn rope_both(
+        &self,
+        q: Buf<Self>,
+        k: Buf<Self>,
+        places: &[Place],
+        heads: Heads,
+        rotation: &Rotation,
+    ) -> Result<(Buf<Self>, Buf<Self>)> {
+        let turned = |x: &Buf<Self>, heads_of: usize| {
+            let rows = Rows { data: x, offset: 0, rows: places.len(), width: heads_of * heads.dim };
+            self.rope(rows, places, heads.dim, rotation)
+        };
+        Ok((turned(&q, heads.q)?, turned(&k, heads.kv)?))
+    }
+
+    /// Attention from every row of `q` to what `kv` holds of the same sequence, up to the row's own position.
     fn attention(
         &self,
         q: Rows<'_, Self>,
-        k: &Buf<Self>,
-        v: &Buf<Self>,
-        positions: &[u32],
+        kv: &Self::Kv,
+        places: &[Place],
         heads: Heads,
         scale: f32,
     ) -> Result<Buf<Self>>;

@@ -167,7 +167,7 @@ impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
         // the last one is computed in any case: its logits choose the first token
         let same = self.seen.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         let reused = same.min(prompt.len() - 1);
-        self.cache.truncate(reused);
+        self.cache.truncate(0, reused);
         self.seen.truncate(reused);
         let (mut logits, mut end) = (Vec::new(), None);
         for chunk in prompt[reused..].chunks(CHUNK) {

@@ -1,108 +1,163 @@
-//! The KV cache of one sequence: the keys and values of every token so far, so that a token is computed once.
+//! The KV cache: the keys and values of every token so far, so that a token is computed once.
 //!
-//! It is allocated when the sequence begins and never grows. Row `t` of a layer's buffer is the token at position `t`:
+//! It holds one sequence or several that are computed together; each has room for `capacity` tokens, allocated when they
+//! begin. How a backend lays them out is its own matter. To the model every row of a step has a [`Place`]:
 //!
 //! ```text
-//!            0        1        2        len        capacity
-//! k[layer] ├────────┼────────┼────────┼╌╌╌╌╌╌╌╌┤        one row = kv_heads · head_dim values,
-//! v[layer] ├────────┼────────┼────────┼╌╌╌╌╌╌╌╌┤        keys already rotated
+//! step: 3 rows of sequence 0, 1 of sequence 2               lens before: [7, 0, 4]
+//! places: (0, 7) (0, 8) (0, 9) (2, 4)                       after the step: [10, 0, 5]
 //! ```
 //!
 //! **Invariants**
-//! - A step writes its rows behind `len` in every layer and then advances `len` once, so a step that fails half-way leaves
-//!   the sequence as it was.
+//! - A step writes its rows behind the ends of its sequences in every layer and then advances them once, so a step that fails
+//!   half-way leaves the sequences as they were.
 //! - What is appended is what is read; truncating and appending again gives the same bits.
 //! - The rotation is fixed with the capacity, before the first token: how a prompt is cut into steps cannot change it.
+//! - A step of rows that were seen before allocates nothing.
 
 use crate::{
     Error, ErrorKind, Result,
-    backend::{Backend, Buf, Rotation, Rows},
+    backend::{Backend, Heads, Place, Rotation, Rows},
 };
 use std::ops::Range;
 
-/// The cached keys and values of one sequence for a contiguous range of layers.
+/// The next tokens of one sequence in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which sequence.
+    pub sequence: usize,
+    /// How many tokens.
+    pub tokens: usize,
+}
+
+/// The cached keys and values of one or several sequences for a contiguous range of layers.
 pub struct Cache<B: Backend> {
-    /// How heads turn in this sequence.
+    /// How heads turn in these sequences.
     pub rotation: Rotation,
-    /// Values per row: `kv_heads · head_dim`.
-    pub width: usize,
-    /// Tokens it has room for.
+    /// The model's heads.
+    pub heads: Heads,
+    /// Tokens that each sequence has room for.
     pub capacity: usize,
-    len: usize,
     first_layer: usize,
-    k: Vec<Buf<B>>,
-    v: Vec<Buf<B>>,
+    layers: Vec<B::Kv>,
+    lens: Vec<usize>,
+    /// Where the rows of the step under way belong.
+    places: Vec<Place>,
+    /// The last row of each of its spans.
+    lasts: Vec<usize>,
 }
 
 impl<B: Backend> Cache<B> {
-    /// An empty cache for these layers with room for `capacity` tokens.
-    pub fn new(backend: &B, layers: Range<usize>, width: usize, capacity: usize, rotation: Rotation) -> Result<Self> {
-        let size = width.checked_mul(capacity).filter(|_| u32::try_from(capacity).is_ok()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Request,
-                format!("a context of {capacity} tokens cannot be addressed; use a shorter one"),
-            )
-        })?;
-        let buffers = || layers.clone().map(|_| backend.zeros(size)).collect::<Result<Vec<_>>>();
-        Ok(Cache { rotation, width, capacity, len: 0, first_layer: layers.start, k: buffers()?, v: buffers()? })
-    }
-
-    /// Tokens in the sequence so far.
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Whether the sequence has no token yet.
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// The positions of the next `n` tokens. An error when they do not fit.
-    pub fn positions(&self, n: usize) -> Result<Vec<u32>> {
-        if n > self.capacity - self.len {
-            let what = format!(
-                "{n} more tokens do not fit: the context has room for {} and holds {}",
-                self.capacity, self.len
-            );
+    /// An empty cache for these layers with room for `capacity` tokens in each of `sequences`.
+    pub fn new(
+        backend: &B,
+        layers: Range<usize>,
+        heads: Heads,
+        sequences: usize,
+        capacity: usize,
+        rotation: Rotation,
+    ) -> Result<Self> {
+        let values = [heads.kv, heads.dim, sequences, 8].iter().try_fold(capacity, |n, &m| n.checked_mul(m));
+        if u32::try_from(capacity).is_err() || values.is_none() {
+            let what = format!("a context of {capacity} tokens cannot be addressed; use a shorter one");
             return Err(Error::new(ErrorKind::Request, what));
         }
-        Ok((self.len..self.len + n).map(|p| p as u32).collect()) // capacity fits in u32
+        let first_layer = layers.start;
+        let layers = layers.map(|_| backend.kv(heads, sequences, capacity)).collect::<Result<Vec<_>>>()?;
+        let (lens, lasts) = (vec![0; sequences], Vec::with_capacity(sequences));
+        Ok(Cache { rotation, heads, capacity, first_layer, layers, lens, places: Vec::new(), lasts })
     }
 
-    /// Writes the next rows of layer `il` behind the sequence.
-    pub(crate) fn write(&mut self, backend: &B, il: usize, k: Rows<'_, B>, v: Rows<'_, B>) -> Result<()> {
-        self.positions(k.rows)?;
-        if k.width != self.width {
-            let what = format!("cannot cache rows of {} values in rows of {}", k.width, self.width);
-            return Err(Error::new(ErrorKind::Shape, what));
+    /// How many sequences it holds.
+    pub fn sequences(&self) -> usize {
+        self.lens.len()
+    }
+
+    /// Tokens of a sequence so far.
+    pub fn len(&self, sequence: usize) -> usize {
+        self.lens[sequence]
+    }
+
+    /// Whether no sequence has a token yet.
+    pub fn is_empty(&self) -> bool {
+        self.lens.iter().all(|&len| len == 0)
+    }
+
+    /// Gives the rows of the next step their places: those of each span follow its sequence. An error, which changes nothing,
+    /// when a sequence does not exist, comes twice, or has no room.
+    pub fn plan(&mut self, spans: &[Span]) -> Result<()> {
+        for (i, Span { sequence, tokens }) in spans.iter().enumerate() {
+            let Some(&len) = self.lens.get(*sequence) else {
+                let what = format!("sequence {sequence} does not exist: the cache holds {}", self.lens.len());
+                return Err(Error::new(ErrorKind::Request, what));
+            };
+            if spans[..i].iter().any(|earlier| earlier.sequence == *sequence) {
+                let what = format!("sequence {sequence} comes twice in one step");
+                return Err(Error::new(ErrorKind::Request, what));
+            }
+            if *tokens == 0 {
+                return Err(Error::new(ErrorKind::Request, "no tokens were given: at least one is needed"));
+            }
+            if *tokens > self.capacity - len {
+                let what = format!(
+                    "{tokens} more tokens do not fit: the context has room for {} and holds {len}",
+                    self.capacity
+                );
+                return Err(Error::new(ErrorKind::Request, what));
+            }
         }
-        let at = self.len * self.width;
-        let layer = self.index(il)?;
-        backend.write(&mut self.k[layer], at, k)?;
-        backend.write(&mut self.v[layer], at, v)
-    }
-
-    /// Counts `n` tokens whose rows every layer has written.
-    pub fn advance(&mut self, n: usize) -> Result<()> {
-        self.positions(n)?;
-        self.len += n;
+        self.places.clear();
+        self.lasts.clear();
+        for Span { sequence, tokens } in spans {
+            let len = self.lens[*sequence];
+            self.places.extend((len..len + tokens).map(|position| Place { sequence: *sequence, position }));
+            self.lasts.push(self.places.len() - 1);
+        }
         Ok(())
     }
 
-    /// Forgets every token from position `len` on.
-    pub fn truncate(&mut self, len: usize) {
-        self.len = self.len.min(len);
+    /// Where the rows of the step under way belong.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The last row of each span of the step under way.
+    pub fn lasts(&self) -> &[usize] {
+        &self.lasts
+    }
+
+    /// Writes this step's rows of layer `il` to their places.
+    pub(crate) fn write(&mut self, backend: &B, il: usize, k: Rows<'_, B>, v: Rows<'_, B>) -> Result<()> {
+        let width = self.heads.kv * self.heads.dim;
+        if (k.rows, k.width, v.rows, v.width) != (self.places.len(), width, k.rows, k.width) {
+            let what =
+                format!("cannot cache {} rows of {} values as {} rows of {width}", k.rows, k.width, self.places.len());
+            return Err(Error::new(ErrorKind::Shape, what));
+        }
+        let layer = self.index(il)?;
+        backend.append(&mut self.layers[layer], &self.places, k, v)
+    }
+
+    /// Counts the step's tokens, whose rows every layer has written.
+    pub fn advance(&mut self) {
+        for place in self.places.drain(..) {
+            self.lens[place.sequence] = place.position + 1;
+        }
+    }
+
+    /// Forgets every token of a sequence from position `len` on.
+    pub fn truncate(&mut self, sequence: usize, len: usize) {
+        self.lens[sequence] = self.lens[sequence].min(len);
     }
 
     /// The keys and values of layer `il`.
-    pub fn layer(&self, il: usize) -> Result<(&Buf<B>, &Buf<B>)> {
-        let layer = self.index(il)?;
-        Ok((&self.k[layer], &self.v[layer]))
+    pub fn layer(&self, il: usize) -> Result<&B::Kv> {
+        Ok(&self.layers[self.index(il)?])
     }
 
     fn index(&self, il: usize) -> Result<usize> {
-        il.checked_sub(self.first_layer).filter(|&i| i < self.k.len()).ok_or_else(|| {
-            let range = self.first_layer..self.first_layer + self.k.len();
+        il.checked_sub(self.first_layer).filter(|&i| i < self.layers.len()).ok_or_else(|| {
+            let range = self.first_layer..self.first_layer + self.layers.len();
             Error::new(ErrorKind::Shape, format!("layer {il} is not among the cached layers {range:?}"))
         })
     }
@@ -113,53 +168,91 @@ mod tests {
     use super::*;
     use crate::backend::{Pairs, Reference};
 
+    const HEADS: Heads = Heads { q: 1, kv: 1, dim: 3 };
+
+    fn rotation() -> Rotation {
+        Rotation { pairs: Pairs::Halves, freqs: vec![], scale: 1.0 }
+    }
+
     fn cache() -> Cache<Reference> {
-        let rotation = Rotation { pairs: Pairs::Halves, freqs: vec![], scale: 1.0 };
-        Cache::new(&Reference, 2..4, 3, 4, rotation).unwrap()
+        Cache::new(&Reference, 2..4, HEADS, 2, 4, rotation()).unwrap()
     }
 
     fn rows(data: &Vec<f32>) -> Rows<'_, Reference> {
         Rows { data, offset: 0, rows: data.len() / 3, width: 3 }
     }
 
+    fn span(sequence: usize, tokens: usize) -> Span {
+        Span { sequence, tokens }
+    }
+
     #[test]
     fn what_is_appended_is_what_is_read() {
         let mut cache = cache();
         for t in 0..4 {
-            assert_eq!((cache.len(), cache.positions(1).unwrap()), (t, vec![t as u32]));
+            cache.plan(&[span(1, 1)]).unwrap();
+            assert_eq!((cache.len(1), cache.places()), (t, &[Place { sequence: 1, position: t }][..]));
             let (k, v) = (vec![t as f32; 3], vec![-(t as f32); 3]);
             for il in 2..4 {
                 cache.write(&Reference, il, rows(&k), rows(&v)).unwrap();
             }
-            cache.advance(1).unwrap();
+            cache.advance();
         }
-        let (k, v) = cache.layer(3).unwrap();
-        assert_eq!(k[3..9], [1., 1., 1., 2., 2., 2.]);
-        assert_eq!(v[9..], [-3., -3., -3.]);
+        assert_eq!((cache.len(0), cache.len(1)), (0, 4), "each sequence has its own length");
+        for t in 0..4 {
+            let (k, v) = cache.layer(3).unwrap().at(Place { sequence: 1, position: t });
+            assert_eq!((k, v), (&[t as f32; 3][..], &[-(t as f32); 3][..]));
+        }
+        assert_eq!(
+            cache.layer(3).unwrap().at(Place { sequence: 0, position: 3 }).0,
+            [0.0; 3],
+            "the other is untouched"
+        );
     }
 
     #[test]
-    fn overflow_a_foreign_layer_and_an_impossible_context_are_errors() {
+    fn a_step_of_several_sequences_has_a_place_for_every_row() {
         let mut cache = cache();
-        cache.advance(3).unwrap();
+        cache.plan(&[span(0, 2)]).unwrap();
+        cache.advance();
+        cache.plan(&[span(1, 3), span(0, 1)]).unwrap();
+        let places: Vec<_> = cache.places().iter().map(|p| (p.sequence, p.position)).collect();
+        assert_eq!((places, cache.lasts()), (vec![(1, 0), (1, 1), (1, 2), (0, 2)], &[2, 3][..]));
+        cache.advance();
+        assert_eq!((cache.len(0), cache.len(1)), (3, 3));
+    }
+
+    #[test]
+    fn overflow_a_foreign_layer_or_sequence_and_an_impossible_context_are_errors() {
+        let mut cache = cache();
+        cache.plan(&[span(0, 3)]).unwrap();
+        cache.advance();
+        let refused = |cache: &mut Cache<Reference>, spans: &[Span]| cache.plan(spans).err().unwrap().to_string();
+        let room = "2 more tokens do not fit: the context has room for 4 and holds 3";
+        assert_eq!(refused(&mut cache, &[span(0, 2)]), room);
+        assert_eq!(refused(&mut cache, &[span(2, 1)]), "sequence 2 does not exist: the cache holds 2");
+        assert_eq!(refused(&mut cache, &[span(1, 1), span(1, 1)]), "sequence 1 comes twice in one step");
+        assert_eq!(refused(&mut cache, &[span(1, 0)]), "no tokens were given: at least one is needed");
+        assert_eq!((cache.len(0), cache.len(1)), (3, 0), "a refused step changes nothing");
         let two = vec![0.0; 6];
         let error = cache.write(&Reference, 2, rows(&two), rows(&two)).err().unwrap();
-        assert_eq!(error.to_string(), "2 more tokens do not fit: the context has room for 4 and holds 3");
-        assert!(cache.advance(2).is_err() && cache.len() == 3, "a refused step changes nothing");
+        assert_eq!(error.to_string(), "cannot cache 2 rows of 3 values as 0 rows of 3");
         assert!(cache.layer(1).is_err() && cache.layer(4).is_err());
-        let rotation = cache.rotation.clone();
-        assert!(Cache::new(&Reference, 0..1, usize::MAX, 2, rotation.clone()).is_err());
-        assert!(Cache::new(&Reference, 0..1, 1 << 20, u32::MAX as usize, rotation).is_err());
+        assert!(Cache::new(&Reference, 0..1, HEADS, usize::MAX, 2, rotation()).is_err());
+        assert!(Cache::new(&Reference, 0..1, HEADS, 1, usize::MAX, rotation()).is_err());
+        let wide = Heads { dim: 1 << 20, ..HEADS };
+        assert!(Cache::new(&Reference, 0..1, wide, 1, u32::MAX as usize, rotation()).is_err());
     }
 
     #[test]
     fn truncating_forgets_the_end_only() {
         let mut cache = cache();
+        cache.plan(&[span(0, 3)]).unwrap();
         cache.write(&Reference, 2, rows(&vec![1.0; 9]), rows(&vec![2.0; 9])).unwrap();
-        cache.advance(3).unwrap();
-        cache.truncate(7);
-        assert_eq!(cache.len(), 3);
-        cache.truncate(1);
-        assert_eq!((cache.len(), cache.layer(2).unwrap().0[0]), (1, 1.0));
+        cache.advance();
+        cache.truncate(0, 7);
+        assert_eq!(cache.len(0), 3);
+        cache.truncate(0, 1);
+        assert_eq!((cache.len(0), cache.layer(2).unwrap().at(Place { sequence: 0, position: 0 }).0[0]), (1, 1.0));
     }
 }

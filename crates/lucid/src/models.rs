@@ -6,7 +6,7 @@ use crate::{
     Error, ErrorKind, Result,
     backend::{Backend, Stored, SupportsDType},
     file::{ModelFile, TensorInfo},
-    kv::Cache,
+    kv::{Cache, Span},
     ops::Ctx,
     tensor::{Gain, Packed, Tensor, Weight, dim::Dim},
 };
@@ -50,15 +50,37 @@ impl<'a, B: Backend> Model<'a, B> {
 
     /// Begins a sequence that may grow to `context` tokens.
     pub fn begin(&self, backend: &B, context: usize) -> Result<Cache<B>> {
+        self.begin_many(backend, 1, context)
+    }
+
+    /// Begins several sequences that are computed together, each of which may grow to `context` tokens.
+    pub fn begin_many(&self, backend: &B, sequences: usize, context: usize) -> Result<Cache<B>> {
         match self {
-            Model::Llama(m) => m.begin(backend, context),
+            Model::Llama(m) => m.begin(backend, sequences, context),
         }
     }
 
-    /// Logits of the next tokens of a sequence, row by row: of all of them, or of the last alone.
+    /// Logits of the next tokens of the first sequence, row by row: of all of them, or of the last alone.
     pub fn logits(&self, cx: &Ctx<'_, B>, tokens: &[u32], cache: &mut Cache<B>, last: bool) -> Result<Vec<f32>> {
+        let mut logits = Vec::new();
+        let span = Span { sequence: 0, tokens: tokens.len() };
+        self.step(cx, tokens, &[span], cache, last, &mut logits)?;
+        Ok(logits)
+    }
+
+    /// One step of several sequences: `tokens` holds those of each span after those of the one before. `logits` becomes those
+    /// of all rows, or of the last of each span.
+    pub fn step(
+        &self,
+        cx: &Ctx<'_, B>,
+        tokens: &[u32],
+        spans: &[Span],
+        cache: &mut Cache<B>,
+        last: bool,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
         match self {
-            Model::Llama(m) => cx.read(&m.forward(cx, tokens, cache, last)?),
+            Model::Llama(m) => cx.read_into(&m.forward(cx, tokens, spans, cache, last)?, logits),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::{
     Error, ErrorKind, Result,
-    backend::{Backend, Heads, Rotation, Rows},
+    backend::{Backend, Rows},
     kv::Cache,
     probe::Probe,
     tensor::{
@@ -50,7 +50,27 @@ impl<'c, B: Backend> Ctx<'c, B> {
 
     /// The values in row-major order. The only operation that waits for a device.
     pub fn read<S: Readable, D: Shape>(&self, x: &In<'_, B, S, D>) -> Result<Vec<f32>> {
-        self.backend.read(rows("read", x)?)
+        let mut values = Vec::new();
+        self.read_into(x, &mut values)?;
+        Ok(values)
+    }
+
+    /// The same, replacing what `into` held.
+    pub fn read_into<S: Readable, D: Shape>(&self, x: &In<'_, B, S, D>, into: &mut Vec<f32>) -> Result<()> {
+        into.resize(x.shape.len(), 0.0);
+        self.backend.read(rows("read", x)?, into)
+    }
+
+    /// Some of the rows, in this order.
+    pub fn select<S: Readable, T: Dim, E: Dim>(
+        &self,
+        x: &In<'_, B, S, (T, E)>,
+        of: &[usize],
+    ) -> Result<Act<B, (T, E)>> {
+        if let Some(row) = of.iter().find(|&&row| row >= x.shape.0.size()) {
+            return Err(Error::new(ErrorKind::Shape, format!("cannot select row {row} of {}", describe(x.shape))));
+        }
+        Ok(Tensor { data: self.backend.select(rows("select from", x)?, of)?, shape: (T::new(of.len()), x.shape.1) })
     }
 
     /// The embedding of each token: row `token` of `table`. A token outside the vocabulary is an error.
@@ -112,6 +132,20 @@ impl<'c, B: Backend> Ctx<'c, B> {
         Ok(Tensor { data: self.backend.rms_norm(rows("normalise", x)?, &gain.data, eps)?, shape: x.shape })
     }
 
+    /// `x + y`, and the RMSNorm of that.
+    pub fn add_rms_norm<S: Readable, T: Dim, E: Dim>(
+        &self,
+        x: Act<B, (T, E)>,
+        y: &In<'_, B, S, (T, E)>,
+        gain: &Gain<'_, B, E>,
+        eps: f32,
+    ) -> Result<(Act<B, (T, E)>, Act<B, (T, E)>)> {
+        agree("add", x.shape, y.shape, x.shape, y.shape)?;
+        agree("normalise", gain.shape.0, x.shape.1, gain.shape, x.shape)?;
+        let (sum, normed) = self.backend.add_rms_norm(x.data, rows("add", y)?, &gain.data, eps)?;
+        Ok((Tensor { data: sum, shape: x.shape }, Tensor { data: normed, shape: x.shape }))
+    }
+
     /// LayerNorm of every row.
     pub fn layer_norm<S: Readable, T: Dim, E: Dim>(
         &self,
@@ -131,28 +165,27 @@ impl<'c, B: Backend> Ctx<'c, B> {
         Ok(Tensor { data: self.backend.softmax(rows("take the softmax of", x)?)?, shape: x.shape })
     }
 
-    /// Turns every head of every row by the position the row has in `cache`'s sequence.
-    pub fn rope<S: Readable, T: Dim, Q: Dim>(
+    /// Turns every head of the queries and the keys by the position that each row has in its sequence.
+    pub fn rope<T: Dim, Q: Dim, K: Dim>(
         &self,
-        x: &In<'_, B, S, (T, Q)>,
-        head_dim: usize,
+        q: Act<B, (T, Q)>,
+        k: Act<B, (T, K)>,
         cache: &Cache<B>,
-    ) -> Result<Act<B, (T, Q)>> {
-        let Rotation { freqs, .. } = &cache.rotation;
-        if head_dim == 0 || !x.shape.1.size().is_multiple_of(head_dim) || 2 * freqs.len() > head_dim {
-            let what = format!(
-                "cannot rotate {} in heads of {head_dim}, {} of it turning",
-                describe(x.shape),
-                2 * freqs.len()
-            );
+    ) -> Result<(Act<B, (T, Q)>, Act<B, (T, K)>)> {
+        let Cache { rotation, heads, .. } = cache;
+        let rows = cache.places().len();
+        let wanted = ((rows, heads.q * heads.dim), (rows, heads.kv * heads.dim));
+        let found = ((q.shape.0.size(), q.shape.1.size()), (k.shape.0.size(), k.shape.1.size()));
+        if wanted != found || 2 * rotation.freqs.len() > heads.dim {
+            let (q, k, turning) = (describe(q.shape), describe(k.shape), 2 * rotation.freqs.len());
+            let what = format!("cannot rotate {q} and {k} as {rows} rows of {heads:?}, {turning} of each head turning");
             return Err(Error::new(ErrorKind::Shape, what));
         }
-        let positions = cache.positions(x.shape.0.size())?;
-        let data = self.backend.rope(rows("rotate", x)?, &positions, head_dim, &cache.rotation)?;
-        Ok(Tensor { data, shape: x.shape })
+        let (turned_q, turned_k) = self.backend.rope_both(q.data, k.data, cache.places(), *heads, rotation)?;
+        Ok((Tensor { data: turned_q, shape: q.shape }, Tensor { data: turned_k, shape: k.shape }))
     }
 
-    /// Appends this step's keys and values for layer `il` of the cache. They count once [`Cache::advance`] is called.
+    /// Stores this step's keys and values in layer `il` of the cache. They count once [`Cache::advance`] is called.
     pub fn append<S: Readable, R: Readable, T: Dim, K: Dim>(
         &self,
         cache: &mut Cache<B>,
@@ -164,24 +197,21 @@ impl<'c, B: Backend> Ctx<'c, B> {
         cache.write(self.backend, il, rows("cache", k)?, rows("cache", v)?)
     }
 
-    /// Causal grouped-query attention of every row of `q` over layer `il` of the cache, this step's rows included.
+    /// Causal grouped-query attention of every row of `q` over layer `il` of its sequence, this step's rows included.
     pub fn attention<S: Readable, T: Dim, Q: Dim>(
         &self,
         q: &In<'_, B, S, (T, Q)>,
         cache: &Cache<B>,
         il: usize,
-        heads: Heads,
         scale: f32,
     ) -> Result<Act<B, (T, Q)>> {
-        let fits = heads.kv > 0 && heads.q.is_multiple_of(heads.kv) && cache.width == heads.kv * heads.dim;
-        if !fits || q.shape.1.size() != heads.q * heads.dim {
-            let what =
-                format!("cannot attend from {} to a cache {} wide with {heads:?}", describe(q.shape), cache.width);
+        let (heads, places) = (cache.heads, cache.places());
+        let grouped = heads.kv > 0 && heads.q.is_multiple_of(heads.kv);
+        if !grouped || (q.shape.0.size(), q.shape.1.size()) != (places.len(), heads.q * heads.dim) {
+            let what = format!("cannot attend from {} as {} rows of {heads:?}", describe(q.shape), places.len());
             return Err(Error::new(ErrorKind::Shape, what));
         }
-        let (k, v) = cache.layer(il)?;
-        let positions = cache.positions(q.shape.0.size())?;
-        let data = self.backend.attention(rows("attend from", q)?, k, v, &positions, heads, scale)?;
+        let data = self.backend.attention(rows("attend from", q)?, cache.layer(il)?, places, heads, scale)?;
         Ok(Tensor { data, shape: q.shape })
     }
 

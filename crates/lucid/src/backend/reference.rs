@@ -4,7 +4,7 @@
 //! loops live (`lucid_kernels::ops`). What stands here is only how its memory looks: a buffer is a `Vec`, a loaded matrix is
 //! the mapped bytes with their format.
 
-use super::{Backend, Buf, Heads, Host, Matrix, Rotation, Rows, Stored, SupportsDType, Vector};
+use super::{Backend, Heads, Host, Matrix, Place, Rotation, Rows, Stored, SupportsDType, Vector};
 use crate::{
     Error, ErrorKind, Result,
     tensor::{Element, Packed},
@@ -73,34 +73,72 @@ impl<'a> Rows<'a, Reference> {
     }
 }
 
-impl Backend for Reference {
-    fn name(&self) -> &'static str {
-        "reference"
+/// The cache of one layer: for every sequence `capacity` rows of keys, and as many of values.
+#[derive(Debug)]
+pub struct Kv {
+    width: usize,
+    capacity: usize,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+impl Kv {
+    /// The key and the value at a place.
+    pub fn at(&self, place: Place) -> (&[f32], &[f32]) {
+        let row = self.row(place);
+        (&self.k[row.clone()], &self.v[row])
     }
 
-    fn zeros(&self, len: usize) -> Result<Vec<f32>> {
-        let mut buffer = Vec::new();
-        buffer.try_reserve_exact(len).map_err(|_| {
-            Error::new(
-                ErrorKind::Request,
-                format!("a buffer of {len} values does not fit in memory; use a shorter context"),
-            )
-        })?;
-        buffer.resize(len, 0.0);
-        Ok(buffer)
+    fn row(&self, place: Place) -> std::ops::Range<usize> {
+        let row = place.sequence * self.capacity + place.position;
+        row * self.width..(row + 1) * self.width
+    }
+}
+
+/// `len` zeros, or an error where they do not fit in memory.
+pub(super) fn zeros<T: Clone + Default>(len: usize) -> Result<Vec<T>> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(len).map_err(|_| {
+        let what = format!("a cache of {} bytes does not fit in memory; use a shorter context", len * size_of::<T>());
+        Error::new(ErrorKind::Request, what)
+    })?;
+    buffer.resize(len, T::default());
+    Ok(buffer)
+}
+
+impl Backend for Reference {
+    type Kv = Kv;
+
+    fn name(&self) -> &'static str {
+        "reference"
     }
 
     fn upload(&self, values: &[f32]) -> Result<Vec<f32>> {
         Ok(values.to_vec())
     }
 
-    fn read(&self, x: Rows<'_, Self>) -> Result<Vec<f32>> {
-        Ok(x.values().to_vec())
+    fn read(&self, x: Rows<'_, Self>, into: &mut [f32]) -> Result<()> {
+        into.copy_from_slice(x.values());
+        Ok(())
     }
 
-    fn write(&self, into: &mut Vec<f32>, at: usize, x: Rows<'_, Self>) -> Result<()> {
-        let values = x.values();
-        into[at..at + values.len()].copy_from_slice(values);
+    fn select(&self, x: Rows<'_, Self>, rows: &[usize]) -> Result<Vec<f32>> {
+        Ok(rows.iter().flat_map(|row| &x.values()[row * x.width..][..x.width]).copied().collect())
+    }
+
+    fn kv(&self, heads: Heads, sequences: usize, capacity: usize) -> Result<Kv> {
+        let width = heads.kv * heads.dim;
+        let len = sequences * capacity * width;
+        Ok(Kv { width, capacity, k: zeros(len)?, v: zeros(len)? })
+    }
+
+    fn append(&self, kv: &mut Kv, places: &[Place], k: Rows<'_, Self>, v: Rows<'_, Self>) -> Result<()> {
+        let rows = k.values().chunks_exact(k.width).zip(v.values().chunks_exact(v.width));
+        for (&place, (k, v)) in places.iter().zip(rows) {
+            let row = kv.row(place);
+            kv.k[row.clone()].copy_from_slice(k);
+            kv.v[row].copy_from_slice(v);
+        }
         Ok(())
     }
 
@@ -150,23 +188,19 @@ impl Backend for Reference {
         Ok(y)
     }
 
-    fn rope(&self, x: Rows<'_, Self>, positions: &[u32], head_dim: usize, rotation: &Rotation) -> Result<Vec<f32>> {
+    fn rope(&self, x: Rows<'_, Self>, places: &[Place], head_dim: usize, rotation: &Rotation) -> Result<Vec<f32>> {
+        let positions: Vec<u32> = places.iter().map(|p| p.position as u32).collect();
         let mut y = vec![0.0; x.rows * x.width];
-        ops::rope(x.values(), positions, head_dim, rotation, &mut y);
+        ops::rope(x.values(), &positions, head_dim, rotation, &mut y);
         Ok(y)
     }
 
-    fn attention(
-        &self,
-        q: Rows<'_, Self>,
-        k: &Buf<Self>,
-        v: &Buf<Self>,
-        positions: &[u32],
-        heads: Heads,
-        scale: f32,
-    ) -> Result<Vec<f32>> {
+    fn attention(&self, q: Rows<'_, Self>, kv: &Kv, places: &[Place], heads: Heads, scale: f32) -> Result<Vec<f32>> {
         let mut y = vec![0.0; q.rows * q.width];
-        ops::attention(q.values(), k, v, positions, heads, scale, &mut y);
+        for ((q, y), place) in q.values().chunks_exact(q.width).zip(y.chunks_exact_mut(q.width)).zip(places) {
+            let first = kv.row(Place { position: 0, ..*place }).start;
+            ops::attention(q, &kv.k[first..], &kv.v[first..], &[place.position as u32], heads, scale, y);
+        }
         Ok(y)
     }
 

@@ -26,7 +26,7 @@ use crate::{
     Error, ErrorKind, Result,
     backend::{Backend, Heads},
     dims,
-    kv::Cache,
+    kv::{Cache, Span},
     ops::Ctx,
     rope::Rope,
     tensor::{Act, Gain, Readable, Tensor, Weight},
@@ -142,10 +142,10 @@ impl<'a, B: Backend> Llama<'a, B> {
         })
     }
 
-    /// Begins a sequence that may grow to `context` tokens: an empty cache, and frequencies fixed for that length.
-    pub fn begin(&self, backend: &B, context: usize) -> Result<Cache<B>> {
+    /// Begins sequences that may each grow to `context` tokens: an empty cache, and frequencies fixed for that length.
+    pub fn begin(&self, backend: &B, sequences: usize, context: usize) -> Result<Cache<B>> {
         let rotation = self.config.rope.rotation(context)?;
-        Cache::new(backend, self.range.clone(), self.config.kv().0, context, rotation)
+        Cache::new(backend, self.range.clone(), self.config.heads, sequences, context, rotation)
     }
 
     /// The tokens as vectors. Only the part with the first layer can.
@@ -159,7 +159,7 @@ impl<'a, B: Backend> Llama<'a, B> {
         Ok(x)
     }
 
-    /// Runs this part's layers over the next tokens of the sequence, and counts them in its cache.
+    /// Runs this part's layers over the rows of the step that `cache` has planned, and counts them there.
     pub fn blocks(
         &self,
         cx: &Ctx<'_, B>,
@@ -167,6 +167,10 @@ impl<'a, B: Backend> Llama<'a, B> {
         cache: &mut Cache<B>,
     ) -> Result<Act<B, (Tok, Embd)>> {
         let Config { heads, eps, .. } = self.config;
+        if x.shape.0.0 != cache.places().len() {
+            let what = format!("{} rows, but the step was planned for {}", x.shape.0.0, cache.places().len());
+            return Err(Error::new(ErrorKind::Shape, what));
+        }
         let scale = 1.0 / (heads.dim as f32).sqrt();
         for (il, l) in self.range.clone().zip(&self.layers) {
             let tap = Some(il);
@@ -175,19 +179,18 @@ impl<'a, B: Backend> Llama<'a, B> {
             let q = cx.linear(&l.attn_q, &l.attn_q_bias, &h)?;
             let k = cx.linear(&l.attn_k, &l.attn_k_bias, &h)?;
             let v = cx.linear(&l.attn_v, &l.attn_v_bias, &h)?;
-            let q = cx.rope(&q, heads.dim, cache)?;
-            let k = cx.rope(&k, heads.dim, cache)?;
+            let (q, k) = cx.rope(q, k, cache)?;
             cx.tap("q", tap, &q)?;
             cx.tap("k", tap, &k)?;
             cx.tap("v", tap, &v)?;
             cx.append(cache, il, &k, &v)?;
-            let a = cx.attention(&q, cache, il, heads, scale)?;
+            let a = cx.attention(&q, cache, il, scale)?;
             cx.tap("attn", tap, &a)?;
             let a = cx.linear(&l.attn_output, &l.attn_output_bias, &a)?;
             cx.tap("attn_out", tap, &a)?;
-            x = cx.add(x, &a)?;
 
-            let h = cx.rms_norm(&x, &l.ffn_norm, eps)?;
+            let h;
+            (x, h) = cx.add_rms_norm(x, &a, &l.ffn_norm, eps)?;
             cx.tap("ffn_norm", tap, &h)?;
             let gate = cx.linear(&l.ffn_gate, &l.ffn_gate_bias, &h)?;
             let up = cx.linear(&l.ffn_up, &l.ffn_up_bias, &h)?;
@@ -198,7 +201,7 @@ impl<'a, B: Backend> Llama<'a, B> {
             x = cx.add(x, &f)?;
             cx.tap("block_out", tap, &x)?;
         }
-        cache.advance(x.shape.0.0)?;
+        cache.advance();
         Ok(x)
     }
 
@@ -218,18 +221,20 @@ impl<'a, B: Backend> Llama<'a, B> {
         Ok(logits)
     }
 
-    /// The whole pass over the next tokens of a sequence: the logits of all of them, or of the last alone.
+    /// The whole pass over the next tokens of one sequence or several, those of each span after those of the one before: the
+    /// logits of all rows, or of the last of each span.
     pub fn forward(
         &self,
         cx: &Ctx<'_, B>,
         tokens: &[u32],
+        spans: &[Span],
         cache: &mut Cache<B>,
         last: bool,
     ) -> Result<Act<B, (Tok, Vocab)>> {
+        cache.plan(spans)?;
         let x = self.embed(cx, tokens)?;
         let x = self.blocks(cx, x, cache)?;
-        let from = if last { tokens.len() - 1 } else { 0 };
-        self.head(cx, &x.slice::<0>(from..tokens.len())?)
+        if last { self.head(cx, &cx.select(&x, cache.lasts())?) } else { self.head(cx, &x) }
     }
 
     fn lacks(&self, what: &str) -> Error {

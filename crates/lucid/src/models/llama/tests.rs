@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     backend::{Pairs, Reference, Stored, SupportsDType},
-    kv::Cache,
+    kv::{Cache, Span},
     probe::Probe,
     rope::Scaling,
     tensor::{Load, Packed},
@@ -91,13 +91,18 @@ fn model(range: Range<usize>) -> Llama<'static, R> {
 
 const TOKENS: [u32; 12] = [1, 30, 7, 7, 0, 19, 23, 4, 11, 2, 30, 5];
 
+/// All tokens for the first sequence.
+fn spans(tokens: &[u32]) -> [Span; 1] {
+    [Span { sequence: 0, tokens: tokens.len() }]
+}
+
 fn step(m: &Llama<'static, R>, cache: &mut Cache<R>, tokens: &[u32]) -> Vec<f32> {
-    m.forward(&Ctx::new(&Reference), tokens, cache, false).unwrap().values().to_vec()
+    m.forward(&Ctx::new(&Reference), tokens, &spans(tokens), cache, false).unwrap().values().to_vec()
 }
 
 fn one_pass() -> Vec<f32> {
     let m = model(0..3);
-    step(&m, &mut m.begin(&Reference, 16).unwrap(), &TOKENS)
+    step(&m, &mut m.begin(&Reference, 1, 16).unwrap(), &TOKENS)
 }
 
 #[test]
@@ -106,10 +111,10 @@ fn token_by_token_and_in_any_pieces_equals_one_pass_bit_for_bit() {
     let whole = one_pass();
     assert!(whole.iter().all(|l| l.is_finite()));
     for chunk in [1, 2, 5, 7, 11] {
-        let mut cache = m.begin(&Reference, 16).unwrap();
+        let mut cache = m.begin(&Reference, 1, 16).unwrap();
         let pieces: Vec<f32> = TOKENS.chunks(chunk).flat_map(|part| step(&m, &mut cache, part)).collect();
         assert!(pieces == whole, "in pieces of {chunk}");
-        assert_eq!(cache.len(), TOKENS.len(), "the length grows by one per token");
+        assert_eq!(cache.len(0), TOKENS.len(), "the length grows by one per token");
     }
 }
 
@@ -117,19 +122,33 @@ fn token_by_token_and_in_any_pieces_equals_one_pass_bit_for_bit() {
 fn truncating_and_replaying_gives_the_same_bits() {
     let m = model(0..3);
     let whole = one_pass();
-    let mut cache = m.begin(&Reference, 16).unwrap();
+    let mut cache = m.begin(&Reference, 1, 16).unwrap();
     step(&m, &mut cache, &TOKENS[..5]);
     step(&m, &mut cache, &[9, 9, 9, 9, 9, 9]); // another continuation
-    cache.truncate(5);
+    cache.truncate(0, 5);
     let rest = step(&m, &mut cache, &TOKENS[5..]);
     assert!(rest == whole[5 * 31..]);
 }
 
 #[test]
+fn sequences_computed_together_are_the_sequences_alone() {
+    let (m, whole, cx) = (model(0..3), one_pass(), &Ctx::new(&Reference));
+    let mut cache = m.begin(&Reference, 3, 16).unwrap();
+    let span = |sequence, tokens| Span { sequence, tokens };
+    // sequence 2 runs one token behind; sequence 0 says something else beside them
+    m.forward(cx, &[TOKENS[0], 9], &[span(1, 1), span(0, 1)], &mut cache, false).unwrap();
+    for t in 1..TOKENS.len() {
+        let tokens = [TOKENS[t], 8, TOKENS[t - 1]];
+        let all = m.forward(cx, &tokens, &[span(1, 1), span(0, 1), span(2, 1)], &mut cache, true).unwrap();
+        assert!(all.values()[..31] == whole[t * 31..][..31] && all.values()[62..] == whole[(t - 1) * 31..][..31]);
+    }
+}
+
+#[test]
 fn the_last_row_alone_is_the_last_row_of_all() {
     let m = model(0..3);
-    let mut cache = m.begin(&Reference, 16).unwrap();
-    let last = m.forward(&Ctx::new(&Reference), &TOKENS, &mut cache, true).unwrap();
+    let mut cache = m.begin(&Reference, 1, 16).unwrap();
+    let last = m.forward(&Ctx::new(&Reference), &TOKENS, &spans(&TOKENS), &mut cache, true).unwrap();
     assert_eq!(last.shape, (Tok(1), Vocab(31)));
     assert_eq!(last.values(), &one_pass()[11 * 31..]);
 }
@@ -139,9 +158,11 @@ fn layers_split_over_two_backends_give_the_same_bits() {
     let (here, there) = (Reference, Reference);
     for at in 0..=3 {
         let (first, second) = (model(0..at), model(at..3));
-        let (mut a, mut b) = (first.begin(&here, 16).unwrap(), second.begin(&there, 16).unwrap());
+        let (mut a, mut b) = (first.begin(&here, 1, 16).unwrap(), second.begin(&there, 1, 16).unwrap());
         let mut logits = Vec::new();
         for part in TOKENS.chunks(5) {
+            a.plan(&spans(part)).unwrap();
+            b.plan(&spans(part)).unwrap();
             let x = first.embed(&Ctx::new(&here), part).unwrap();
             let x = first.blocks(&Ctx::new(&here), x, &mut a).unwrap();
             // the cut: the residual stream leaves one backend and enters the other
@@ -161,11 +182,11 @@ fn layers_split_over_two_backends_give_the_same_bits() {
 fn a_full_cache_a_foreign_token_and_no_token_are_errors_that_change_nothing() {
     let m = model(0..3);
     let cx = &Ctx::new(&Reference);
-    let mut cache = m.begin(&Reference, 12).unwrap();
+    let mut cache = m.begin(&Reference, 1, 12).unwrap();
     step(&m, &mut cache, &TOKENS[..10]);
     for tokens in [&[1u32, 2, 3][..], &[31], &[]] {
-        assert!(m.forward(cx, tokens, &mut cache, false).is_err());
-        assert_eq!(cache.len(), 10);
+        assert!(m.forward(cx, tokens, &spans(tokens), &mut cache, false).is_err());
+        assert_eq!(cache.len(0), 10);
     }
     assert!(step(&m, &mut cache, &TOKENS[10..]) == one_pass()[10 * 31..]);
 }
@@ -175,8 +196,8 @@ fn taps_name_every_intermediate_once_and_find_a_divergence_where_it_begins() {
     let m = model(0..3);
     let run = |m: &Llama<'static, R>| {
         let probe = RefCell::new(Probe::default());
-        let mut cache = m.begin(&Reference, 16).unwrap();
-        m.forward(&Ctx::probed(&Reference, &probe), &TOKENS, &mut cache, false).unwrap();
+        let mut cache = m.begin(&Reference, 1, 16).unwrap();
+        m.forward(&Ctx::probed(&Reference, &probe), &TOKENS, &spans(&TOKENS), &mut cache, false).unwrap();
         probe.into_inner()
     };
     let good = run(&m);
