@@ -135,6 +135,24 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn prefetch(p: *const u8);
 }
 
+/// `each!(N, i => expression)`: the array of the expression for every i in 0..N.
+///
+/// [`std::array::from_fn`] says the same with a closure, and a closure is a function of its own: one that has none of the level's
+/// instructions unless the compiler inlines it. Where it did not, every intrinsic became a call, and packing took ten times as long.
+macro_rules! each {
+    ($n:expr, $i:ident => $one:expr) => {{
+        let mut all = {
+            let $i = 0;
+            [$one; $n]
+        };
+        for $i in 1..$n {
+            all[$i] = $one;
+        }
+        all
+    }};
+}
+pub(crate) use each;
+
 /// A kernel: one source text for all levels.
 pub(crate) trait Kernel {
     /// What it returns.

@@ -88,7 +88,9 @@ impl Kernel for Dots {
             let (u, x) = (L::load_bytes(bytes.as_ptr()), L::splat_bytes(bytes.as_ptr().cast()));
             let mut acc = [L::splat_i32(0); CHAINS];
             for _ in 0..self.0 {
-                acc.iter_mut().for_each(|acc| *acc = L::dot(*acc, u, x));
+                for acc in &mut acc {
+                    *acc = L::dot(*acc, u, x);
+                }
             }
             let sum = acc.into_iter().fold(L::splat_i32(0), |a, b| L::add_i32(a, b));
             lanes::sum_in_order::<L>(L::to_f32(sum))
@@ -109,7 +111,9 @@ impl Kernel for Fmas {
             let (a, b) = (L::splat(a), L::splat(b));
             let mut acc = [L::splat(0.0); CHAINS];
             for _ in 0..self.0 {
-                acc.iter_mut().for_each(|acc| *acc = L::fma(a, *acc, b));
+                for acc in &mut acc {
+                    *acc = L::fma(a, *acc, b);
+                }
             }
             let sum = acc.into_iter().fold(L::splat(0.0), |a, b| L::add(a, b));
             lanes::sum_in_order::<L>(sum)

@@ -27,7 +27,7 @@ use super::{
     kv::{CacheLayout, CacheType, SIDE},
 };
 use crate::{
-    lanes::{self, Kernel, Lanes},
+    lanes::{self, Kernel, Lanes, each},
     ops::Heads,
 };
 use std::ops::Range;
@@ -267,12 +267,12 @@ impl Tile {
         // SAFETY: the caller's word. Queries past the last repeat the last: the same values are stored again.
         unsafe {
             for first in queries.clone().step_by(N) {
-                let query: [usize; N] = std::array::from_fn(|i| (first + i).min(queries.end - 1));
+                let query: [usize; N] = each!(N, i => (first + i).min(queries.end - 1));
                 for side in (0..SIDES).step_by(S) {
                     let keys = self.keys.add(side * SIDE * self.padded);
                     let mut acc = [[L::splat(0.0); S]; N];
                     for d in 0..self.dim {
-                        let k: [L::F; S] = std::array::from_fn(|s| L::load(keys.add((s * self.padded + d) * SIDE)));
+                        let k: [L::F; S] = each!(S, s => L::load(keys.add((s * self.padded + d) * SIDE)));
                         for i in 0..N {
                             let q = L::splat(*self.q.add(query[i] * self.padded + d));
                             for s in 0..S {
@@ -332,15 +332,14 @@ impl Tile {
             for first in queries.clone().step_by(N) {
                 let n = (queries.end - first).min(N);
                 let sums = |i: usize, v: usize| self.sums.add((first + i.min(n - 1)) * self.padded + d + 16 * v);
-                let mut y: [[L::F; V]; N] = std::array::from_fn(|i| {
+                let mut y: [[L::F; V]; N] = each!(N, i => {
                     let alpha = L::splat(alpha[first + i.min(n - 1)]);
-                    std::array::from_fn(|v| L::mul(L::load(sums(i, v)), alpha))
+                    each!(V, v => L::mul(L::load(sums(i, v)), alpha))
                 });
                 let visible = &self.visible[first..first + n];
                 let common = visible.iter().copied().min().unwrap_or(0);
                 for j in 0..common {
-                    let values: [L::F; V] =
-                        std::array::from_fn(|v| L::load(self.values.add(j * self.padded + d + 16 * v)));
+                    let values: [L::F; V] = each!(V, v => L::load(self.values.add(j * self.padded + d + 16 * v)));
                     for i in 0..N {
                         let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));
                         for v in 0..V {

@@ -1,6 +1,6 @@
 //! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, x86::codes_in_avx2};
+use super::{Lanes, each, x86::codes_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
@@ -23,8 +23,16 @@ macro_rules! simple {
 /// The two halves of an operation on both registers.
 macro_rules! both {
     ($i:ident => $one:expr) => {{
-        let half = |$i: usize| $one;
-        [half(0), half(1)]
+        // No closure, see `each!`.
+        let first = {
+            let $i = 0usize;
+            $one
+        };
+        let second = {
+            let $i = 1usize;
+            $one
+        };
+        [first, second]
     }};
 }
 
@@ -244,9 +252,9 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
         // SAFETY: the trait's contract.
         unsafe {
             // Four squares of eight by eight: rows 0–7 or 8–15 by columns 0–7 or 8–15.
-            let square = |rows: usize, half: usize| transpose8(std::array::from_fn(|i| v[8 * rows + i][half]));
+            let square = |rows: usize, half: usize| transpose8(each!(8, i => v[8 * rows + i][half]));
             let (a, b, c, d) = (square(0, 0), square(1, 0), square(0, 1), square(1, 1));
-            std::array::from_fn(|i| if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
+            each!(16, i => if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
         }
     }
 }
@@ -269,9 +277,9 @@ unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
             x[g][2] = _mm256_castpd_ps(_mm256_unpacklo_pd(cast(high_ab), cast(high_cd)));
             x[g][3] = _mm256_castpd_ps(_mm256_unpackhi_pd(cast(high_ab), cast(high_cd)));
         }
-        std::array::from_fn(|i| match i < 4 {
-            true => _mm256_permute2f128_ps::<0x20>(x[0][i], x[1][i]),
-            false => _mm256_permute2f128_ps::<0x31>(x[0][i - 4], x[1][i - 4]),
+        each!(8, i => match i < 4 {
+            true => _mm256_permute2f128_ps::<0x20>(x[0][i % 4], x[1][i % 4]),
+            false => _mm256_permute2f128_ps::<0x31>(x[0][i % 4], x[1][i % 4]),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! The lanes in NEON: four registers each. `DOT` says how four products of bytes are added: by widening (0), with sdot (1), or
 //! with usdot of the i8mm extension (2). The compiler has no stable names for those two instructions, so they are assembly.
 
-use super::Lanes;
+use super::{Lanes, each};
 use crate::formats::f16_to_f32;
 use std::arch::{aarch64::*, asm};
 
@@ -17,8 +17,7 @@ type C = [uint8x16_t; 2];
 /// The four quarters of an operation.
 macro_rules! quarters {
     ($i:ident => $one:expr) => {{
-        let quarter = |$i: usize| $one;
-        [quarter(0), quarter(1), quarter(2), quarter(3)]
+        each!(4, $i => $one)
     }};
 }
 
@@ -246,13 +245,13 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     #[inline(always)]
     unsafe fn shift_and(a: C, n: u32, mask: u8) -> C {
         // SAFETY: the trait's contract. A shift to the left by a negative number is one to the right.
-        unsafe { a.map(|a| vandq_u8(vshlq_u8(a, vdupq_n_s8(-(n as i8))), vdupq_n_u8(mask))) }
+        unsafe { each!(2, i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(-(n as i8))), vdupq_n_u8(mask))) }
     }
 
     #[inline(always)]
     unsafe fn shift_left_and(a: C, n: u32, mask: u8) -> C {
         // SAFETY: the trait's contract.
-        unsafe { a.map(|a| vandq_u8(vshlq_u8(a, vdupq_n_s8(n as i8)), vdupq_n_u8(mask))) }
+        unsafe { each!(2, i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(n as i8)), vdupq_n_u8(mask))) }
     }
 
     #[inline(always)]
@@ -286,7 +285,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     #[inline(always)]
     unsafe fn lookup(table: &[u8; 16], a: C) -> C {
         // SAFETY: the trait's contract.
-        unsafe { a.map(|a| vqtbl1q_u8(vld1q_u8(table.as_ptr()), a)) }
+        unsafe { each!(2, i => vqtbl1q_u8(vld1q_u8(table.as_ptr()), a[i])) }
     }
 
     #[inline(always)]

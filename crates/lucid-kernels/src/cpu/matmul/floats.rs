@@ -10,7 +10,7 @@ use super::{FEW, Plan, Product, integers::Total, prepare::Whole};
 use crate::{
     cpu::{Machine, Parts},
     formats::Format,
-    lanes::{self, Kernel, Lanes},
+    lanes::{self, Kernel, Lanes, each},
     level::Level,
 };
 
@@ -214,17 +214,20 @@ impl Kernel for Pack {
         // SAFETY: sixteen rows of n values, and a panel for their whole vectors; the level is the caller's.
         unsafe {
             for v in 0..vectors {
-                w.iter().for_each(|w| L::prefetch(w.wrapping_add(v * 16 * bytes_of(width) + AHEAD_IN_ROW)));
+                for w in w {
+                    L::prefetch(w.wrapping_add(v * 16 * bytes_of(width) + AHEAD_IN_ROW));
+                }
                 let rows = if v < n / 16 {
-                    std::array::from_fn(|i| load::<L>(w[i].add(v * 16 * bytes_of(width)), width))
+                    each!(16, i => load::<L>(w[i].add(v * 16 * bytes_of(width)), width))
                 } else {
                     for (i, w) in w.iter().enumerate() {
                         L::store(tails.add(16 * i), load_tail::<L>(w.add(v * 16 * bytes_of(width)), width, n % 16));
                     }
-                    std::array::from_fn(|i| L::load(tails.add(16 * i)))
+                    each!(16, i => L::load(tails.add(16 * i)))
                 };
-                for (class, column) in L::transpose(rows).into_iter().enumerate() {
-                    L::store(to.add(class * class_floats(vectors) + v * 16), column);
+                let columns = L::transpose(rows);
+                for class in 0..16 {
+                    L::store(to.add(class * class_floats(vectors) + v * 16), columns[class]);
                 }
             }
         }
@@ -302,8 +305,7 @@ impl PanelProduct<'_> {
             let x = self.x.x.add(row * vectors * 16 + class * vectors);
             let w = self.panel.add(v * panel_floats(vectors) + class * class_floats(vectors));
             for i in 0..vectors {
-                let weights: [L::F; VECTORS] =
-                    std::array::from_fn(|v| L::load(w.add(v * panel_floats(vectors) + i * 16)));
+                let weights: [L::F; VECTORS] = each!(VECTORS, v => L::load(w.add(v * panel_floats(vectors) + i * 16)));
                 for t in 0..ROWS {
                     let x = L::splat(*x.add(t * vectors * 16 + i));
                     for v in 0..VECTORS {

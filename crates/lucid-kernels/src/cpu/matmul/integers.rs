@@ -29,7 +29,7 @@
 use super::{FEW, Plan, Product, Unpack, prepare::Rounded};
 use crate::{
     cpu::{Machine, Parts, buffer::Base},
-    lanes::{self, Kernel, Lanes},
+    lanes::{self, Kernel, Lanes, each},
     level::Level,
 };
 use std::marker::PhantomData;
@@ -226,10 +226,12 @@ impl<B: Unpack> Kernel for UnpackRows<'_, B> {
                     B::unpack::<L>(block, codes, scales, mins);
                 }
                 let rest = row_groups - n * groups;
-                std::ptr::write_bytes(to_codes.add(n * B::LEN), B::OFFSET, width * 32 - n * B::LEN);
-                std::ptr::write_bytes(to_scales.add(n * groups), 0, rest);
-                if B::MINS {
-                    std::ptr::write_bytes(to_mins.add(n * groups), 0, rest);
+                if rest > 0 {
+                    std::ptr::write_bytes(to_codes.add(n * B::LEN), B::OFFSET, width * 32 - n * B::LEN);
+                    std::ptr::write_bytes(to_scales.add(n * groups), 0, rest);
+                    if B::MINS {
+                        std::ptr::write_bytes(to_mins.add(n * groups), 0, rest);
+                    }
                 }
             }
         }
@@ -277,7 +279,7 @@ impl<S: Shape, const ROWS: usize> Kernel for DotRows<'_, S, ROWS> {
         unsafe {
             let mut p = [L::splat(0.0); ROWS];
             for round in 0..x.blocks / 16 {
-                let codes: [L::B; 8] = std::array::from_fn(|v| L::load_bytes(w.codes.add(round * 512 + 64 * v)));
+                let codes: [L::B; 8] = each!(8, v => L::load_bytes(w.codes.add(round * 512 + 64 * v)));
                 let of_groups = |from: *mut f32| {
                     let first = L::load(from.add(round * 16 * S::GROUPS));
                     if S::GROUPS == 1 {
@@ -292,8 +294,7 @@ impl<S: Shape, const ROWS: usize> Kernel for DotRows<'_, S, ROWS> {
                     let at = t * x.blocks + round * 16;
                     let q = x.q.add(at * 32);
                     let zero = L::splat_i32(0);
-                    let parts =
-                        std::array::from_fn(|v| dot::<L, S>(zero, codes[v], L::load_bytes(q.add(64 * v).cast())));
+                    let parts = each!(8, v => dot::<L, S>(zero, codes[v], L::load_bytes(q.add(64 * v).cast())));
                     let (mut first, mut second) = L::sums_of_four(parts);
                     if S::GROUPS == 1 {
                         first = L::add_i32(first, second);
@@ -335,8 +336,11 @@ impl Kernel for Total<'_> {
         let mut y = [0f32; 16];
         // SAFETY: arrays of sixteen; the level is the caller's.
         unsafe {
-            let classes = L::transpose(std::array::from_fn(|o| L::load(self.0[o].as_ptr())));
-            let sum = classes.into_iter().fold(L::splat(0.0), |sum, p| L::add(sum, p));
+            let classes = L::transpose(each!(16, o => L::load(self.0[o].as_ptr())));
+            let mut sum = L::splat(0.0);
+            for p in classes {
+                sum = L::add(sum, p);
+            }
             L::store(y.as_mut_ptr(), L::canonical(sum));
         }
         y
@@ -362,10 +366,10 @@ impl<S: Shape> Kernel for Pack<S> {
         // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
         unsafe {
             for b in (0..16).step_by(2) {
-                let rows = std::array::from_fn(|i| L::load(from.codes.add(i * (ROUND + 64) + 32 * b).cast()));
-                for (k, column) in L::transpose(rows).into_iter().enumerate() {
+                let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * (ROUND + 64) + 32 * b).cast())));
+                for k in 0..16 {
                     let class = b + k / 8;
-                    L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), column);
+                    L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), columns[k]);
                 }
             }
             let groups = 16 * S::GROUPS;
@@ -373,10 +377,10 @@ impl<S: Shape> Kernel for Pack<S> {
                 [(from.scales, to.scales), (from.mins, to.mins)].into_iter().take(1 + usize::from(S::MINS))
             {
                 for g in (0..groups).step_by(16) {
-                    let rows = std::array::from_fn(|i| L::load(from.add(i * groups + g)));
-                    for (k, column) in L::transpose(rows).into_iter().enumerate() {
+                    let columns = L::transpose(each!(16, i => L::load(from.add(i * groups + g))));
+                    for k in 0..16 {
                         let (class, half) = ((g + k) / S::GROUPS, (g + k) % S::GROUPS);
-                        L::store(to.add(((class * (blocks / 16) + round) * S::GROUPS + half) * 16), column);
+                        L::store(to.add(((class * (blocks / 16) + round) * S::GROUPS + half) * 16), columns[k]);
                     }
                 }
             }
@@ -438,7 +442,7 @@ impl<S: Shape> PanelProduct<'_, S> {
         let rounds = x.blocks / 16;
         // SAFETY: panels and rows have `blocks` blocks; the level is the caller's.
         unsafe {
-            let panels: [Unpacked; VECTORS] = std::array::from_fn(|i| self.panel.panel(v + i, x.blocks, S::GROUPS));
+            let panels: [Unpacked; VECTORS] = each!(VECTORS, i => self.panel.panel(v + i, x.blocks, S::GROUPS));
             let mut y = [[L::splat(0.0); ROWS]; VECTORS];
             for class in 0..16 {
                 let mut p = [[L::splat(0.0); ROWS]; VECTORS];
@@ -449,12 +453,14 @@ impl<S: Shape> PanelProduct<'_, S> {
                         if starts::<L, S>() {
                             for t in 0..ROWS {
                                 let start = L::splat_i32(*x.start[g].add(block + t * x.blocks));
-                                acc.iter_mut().for_each(|acc| acc[t] = start);
+                                for i in 0..VECTORS {
+                                    acc[i][t] = start;
+                                }
                             }
                         }
                         for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
                             // The panel streams from L2; the next block is asked for a block ahead.
-                            let codes: [L::B; VECTORS] = std::array::from_fn(|i| {
+                            let codes: [L::B; VECTORS] = each!(VECTORS, i => {
                                 let at = panels[i].codes.add(class * class_bytes(x.blocks) + round * 512 + k * 64);
                                 L::prefetch(at.wrapping_add(512));
                                 L::load_bytes(at)
