@@ -3,10 +3,11 @@
 use super::Name;
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
-use std::{fmt, io::Read, sync::Arc, time::Duration};
+use std::{fmt, io::Read, path::Path, sync::Arc, time::Duration};
 use ureq::{
     Agent, Body,
     http::{HeaderMap, Response, Uri},
+    tls::{PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 /// Where the hub is, and who asks.
@@ -159,8 +160,8 @@ impl Hub {
     }
 }
 
-/// TLS with the roots of trust that browsers have.
-fn tls() -> Result<ureq::tls::TlsConfig> {
+/// TLS with the roots of trust that browsers have, or those in the file that `SSL_CERT_FILE` names.
+fn tls() -> Result<TlsConfig> {
     #[cfg(target_arch = "x86_64")]
     {
         // what the cryptography is written with; Intel since 2014, AMD since 2017
@@ -175,10 +176,32 @@ fn tls() -> Result<ureq::tls::TlsConfig> {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     {
         let provider = Arc::new(rustls_graviola::default_provider());
-        Ok(ureq::tls::TlsConfig::builder().unversioned_rustls_crypto_provider(provider).build())
+        let config = TlsConfig::builder().unversioned_rustls_crypto_provider(provider);
+        Ok(match std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+            Some(path) => config.root_certs(certificates(Path::new(&path))?).build(),
+            None => config.build(),
+        })
     }
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     bail!("on this processor Lucid has no TLS; download the model with another program")
+}
+
+/// The certificates in a PEM file.
+fn certificates(path: &Path) -> Result<RootCerts> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: cannot read (SSL_CERT_FILE)", path.display()))?;
+    let items: Result<Vec<PemItem<'_>>, _> = parse_pem(&bytes).collect();
+    let items = items.with_context(|| format!("{}: is no PEM file (SSL_CERT_FILE)", path.display()))?;
+    let certificates: Vec<_> = items
+        .into_iter()
+        .filter_map(|item| match item {
+            PemItem::Certificate(certificate) => Some(certificate.to_owned()),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        bail!("{}: holds no certificate (SSL_CERT_FILE)", path.display());
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
 }
 
 /// An answer whose body is still to come.
