@@ -18,6 +18,9 @@ use std::cell::RefCell;
 /// An f32 tensor on `B` that can be read, owned or a view.
 pub type In<'a, B, S, D> = Tensor<'a, f32, B, S, D>;
 
+/// The two activations that one operation makes, row by row.
+pub type Two<B, T, C, D> = (Act<B, (T, C)>, Act<B, (T, D)>);
+
 /// Where a model computes: a backend, and the probe that watches it, if any.
 pub struct Ctx<'c, B> {
     /// Who computes.
@@ -139,7 +142,7 @@ impl<'c, B: Backend> Ctx<'c, B> {
         y: &In<'_, B, S, (T, E)>,
         gain: &Gain<'_, B, E>,
         eps: f32,
-    ) -> Result<(Act<B, (T, E)>, Act<B, (T, E)>)> {
+    ) -> Result<Two<B, T, E, E>> {
         agree("add", x.shape, y.shape, x.shape, y.shape)?;
         agree("normalise", gain.shape.0, x.shape.1, gain.shape, x.shape)?;
         let (sum, normed) = self.backend.add_rms_norm(x.data, rows("add", y)?, &gain.data, eps)?;
@@ -171,7 +174,7 @@ impl<'c, B: Backend> Ctx<'c, B> {
         q: Act<B, (T, Q)>,
         k: Act<B, (T, K)>,
         cache: &Cache<B>,
-    ) -> Result<(Act<B, (T, Q)>, Act<B, (T, K)>)> {
+    ) -> Result<Two<B, T, Q, K>> {
         let Cache { rotation, heads, .. } = cache;
         let rows = cache.places().len();
         let wanted = ((rows, heads.q * heads.dim), (rows, heads.kv * heads.dim));
