@@ -18,7 +18,7 @@ use std::{io::Read, path::PathBuf};
 Exactly the bytes are written, and no line end. They need not be whole characters. What tokenizing puts around a text,
 such as BOS before it, writes nothing.")]
 pub(crate) struct Args {
-    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo[:QUANT]
+    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo:QUANT
     model: PathBuf,
     /// Token ids (default: standard input: a JSON list, or ids separated by spaces)
     ids: Vec<u32>,

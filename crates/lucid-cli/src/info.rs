@@ -24,7 +24,7 @@ use std::{fmt::Write, path::Path};
 
 Names: 1b 3b 8b 70b 405b (Llama 3), 7b 13b (Llama 2), tinyllama, educational.")]
 pub(crate) struct Args {
-    /// A name of the Llama family, the path of a model, or hf:owner/repo[:QUANT]
+    /// A name of the Llama family, the path of a model, or hf:owner/repo:QUANT
     model: String,
     /// The context length for the cache's memory (default: the model's own)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 No tokenizer is needed: the ids are yours.")]
 pub(crate) struct Args {
-    /// A .gguf file, a folder with config.json and safetensors or .npy files, or hf:owner/repo[:QUANT]
+    /// A .gguf file, a folder with config.json and safetensors or .npy files, or hf:owner/repo:QUANT
     model: PathBuf,
     /// Token ids, separated by commas
     #[arg(long, value_delimiter = ',', required = true, value_name = "IDS")]

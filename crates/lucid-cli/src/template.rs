@@ -24,7 +24,7 @@ use std::{
 The text is written exactly as the template makes it, with nothing added, not even a line end.")]
 pub(crate) struct Args {
     /// A .gguf file (one without tensors will do), a folder with tokenizer_config.json or chat_template.jinja, or
-    /// hf:owner/repo[:QUANT]
+    /// hf:owner/repo:QUANT
     #[arg(required_unless_present_any = ["template", "family"])]
     model: Option<PathBuf>,
     /// The messages, a JSON list: [{"role": "user", "content": "Hi"}]; - is standard input

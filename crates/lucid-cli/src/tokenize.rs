@@ -22,7 +22,7 @@ use std::{
 
 The text is taken exactly as it is: echo adds a line end, which is a token too; echo -n does not.")]
 pub(crate) struct Args {
-    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo[:QUANT]
+    /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo:QUANT
     model: PathBuf,
     /// The text (default: standard input, to its end)
     #[arg(long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
