@@ -23,21 +23,24 @@ pub fn read_bandwidth(m: &Machine, bytes: &[u8]) -> f64 {
     (bytes.len() / PIECE * PIECE) as f64 / elapsed / 1e9
 }
 
+const STEPS: usize = 100_000;
+
+/// Operations that each thread does in [`int8_peak`].
+pub const INT8_PEAK_OPS: f64 = (STEPS * CHAINS * 128) as f64;
+
 /// 10⁹ operations (a product and an addition count as two) a second of dot products of bytes, from registers, with all threads.
 pub fn int8_peak(m: &Machine) -> f64 {
-    const STEPS: usize = 100_000;
     let threads = m.pool.threads();
     let begun = Instant::now();
     m.pool.run(threads, &|_, _| {
         std::hint::black_box(lanes::run(m.level, Dots(STEPS)));
     });
     let elapsed = begun.elapsed().as_secs_f64();
-    (threads * STEPS * CHAINS * 128) as f64 / elapsed / 1e9
+    threads as f64 * INT8_PEAK_OPS / elapsed / 1e9
 }
 
 /// The same for fused multiply-adds of f32.
 pub fn f32_peak(m: &Machine) -> f64 {
-    const STEPS: usize = 100_000;
     let threads = m.pool.threads();
     let begun = Instant::now();
     m.pool.run(threads, &|_, _| {
