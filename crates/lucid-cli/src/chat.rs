@@ -81,7 +81,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         wrong_usage::<Args>("lucid chat", fault);
     }
     let file = model::open(args.model.as_deref())?;
-    converse(args, &file, &Reference)
+    match args.compute.cpu()? {
+        Some(cpu) => {
+            if watched() {
+                say(&cpu.describe());
+            }
+            converse(args, &file, &cpu)
+        }
+        None => converse(args, &file, &Reference),
+    }
 }
 
 fn converse<B: Backend>(args: Args, file: &ModelFile, backend: &B) -> anyhow::Result<()> {
@@ -89,7 +97,6 @@ fn converse<B: Backend>(args: Args, file: &ModelFile, backend: &B) -> anyhow::Re
     let template = model::template(file, &words.tokenizer, args.template.as_deref())?;
     let loader = Loader::new(backend, file)?;
     let model = Model::load(&loader)?;
-    args.compute.notes();
     let context = model::context(model.context(), args.compute.ctx.map(|n| n as usize));
     let style = Style::of_terminal();
     let mut chat = Chat {

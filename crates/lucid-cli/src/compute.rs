@@ -1,17 +1,44 @@
-//! Where a model computes, and how much of its text it can see. `run` and `chat` share these flags.
+//! Where a model computes, and how much of its text it can see.
 
 use crate::output::say;
+use lucid::{
+    Result,
+    backend::cpu::{Cpu, Options},
+};
+use lucid_kernels::cpu::CacheType;
 
-/// Devices, threads, context.
+/// The device and how it computes.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Computing")]
+pub(crate) struct Device {
+    /// Threads that compute; no result depends on it [default: the cores that this process may use]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// What the cpu's cache of keys and values stores; the reference's is always f32
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = ["f32", "f16", "q8_0"])]
+    pub kv: String,
+    /// Keep activations in f32 where they meet quantised weights: slower, and nothing is rounded to eight bits
+    #[arg(long)]
+    pub exact: bool,
+}
+
+impl Device {
+    /// The CPU as these flags ask for it.
+    pub fn cpu(&self) -> Result<Cpu> {
+        let kv = CacheType::from_name(&self.kv).unwrap_or(Options::default().kv);
+        Cpu::new(Options { threads: self.threads.map(usize::from), kv, exact: self.exact })
+    }
+}
+
+/// Device, threads, context: what `run` and `chat` share.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Computing")]
 pub(crate) struct Compute {
-    /// Where to compute: reference (plain f64-accumulating loops on one thread)
-    #[arg(long, default_value = "reference", value_parser = ["reference"])]
+    /// Where to compute: cpu, or reference (plain f64-accumulating loops on one thread)
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "reference"])]
     pub device: String,
-    /// Threads that compute; the text does not depend on it [default: all processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    #[command(flatten)]
+    pub how: Device,
     /// The last N layers on a GPU; there is none that this version could use
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = no_gpu)]
     pub gpu_layers: u32,
@@ -21,15 +48,19 @@ pub(crate) struct Compute {
 }
 
 impl Compute {
-    /// Says which of the flags change nothing.
-    pub fn notes(&self) {
-        if self.device == "reference" && self.threads.is_some_and(|n| n > 1) {
+    /// The CPU; `None` is the reference, and a note says which flags mean nothing to it.
+    pub fn cpu(&self) -> Result<Option<Cpu>> {
+        if self.device == "cpu" {
+            return self.how.cpu().map(Some);
+        }
+        if self.how.threads.is_some_and(|n| n > 1) {
             say("note: the reference device computes on one thread, whatever --threads says");
         }
+        Ok(None)
     }
 }
 
-fn no_gpu(text: &str) -> Result<u32, String> {
+fn no_gpu(text: &str) -> std::result::Result<u32, String> {
     match text {
         "0" => Ok(0),
         _ => Err("there is no GPU device in this version: it must be 0".into()),

@@ -93,7 +93,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         wrong_usage::<Args>("lucid run", fault);
     }
     let file = model::open(args.model.as_deref())?;
-    generate(&args, args.sampling.params(), &file, &Reference, started)
+    match args.compute.cpu()? {
+        Some(cpu) => {
+            if args.verbose || watched() {
+                say(&cpu.describe());
+            }
+            generate(&args, args.sampling.params(), &file, &cpu, started)
+        }
+        None => generate(&args, args.sampling.params(), &file, &Reference, started),
+    }
 }
 
 fn generate<B: Backend>(
@@ -114,7 +122,6 @@ fn generate<B: Backend>(
     }
     let loader = Loader::new(backend, file)?;
     let model = Model::load(&loader)?;
-    args.compute.notes();
     let context = model::context(model.context(), args.compute.ctx.map(|n| n as usize));
     let ids = words.tokenizer.encode(&text, how)?;
     let stop_ids = model::stop_ids(&words, &mut params, args.sampling.ignore_eos);

@@ -9,15 +9,17 @@
 //! - Every row of an activation is computed as if it were alone.
 //! - A backend never falls back to another one. What it cannot do is an error that says so.
 
+pub mod cpu;
 mod reference;
 
 pub use crate::tensor::store::{Host, Stored, SupportsDType};
 use crate::{Result, tensor::Packed};
+pub use cpu::Cpu;
 pub use lucid_kernels::{
     cpu::Place,
     ops::{Heads, Pairs, Rotation},
 };
-pub use reference::Reference;
+pub use reference::{Numbers, Reference};
 
 /// The backend's buffer of f32.
 pub type Buf<B> = <B as SupportsDType<f32>>::Storage;
@@ -55,6 +57,11 @@ pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
 
     /// What `--device` calls it.
     fn name(&self) -> &'static str;
+
+    /// The largest relative error that one operation makes by itself, beside what its sums round away.
+    fn rounding(&self) -> f32 {
+        2f32.powi(-24)
+    }
 
     /// A buffer of these values.
     fn upload(&self, values: &[f32]) -> Result<Buf<Self>>;

@@ -144,6 +144,11 @@ impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
         &self.seen
     }
 
+    /// How far rounding can put one of these logits off.
+    fn bound(&self, logits: &[f32]) -> f32 {
+        logit_bound(self.model.layers(), self.backend.rounding(), logits)
+    }
+
     /// The only place that runs the model: the logits after `tokens`, which join the sequence.
     fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
         let logits = self.model.logits(&Ctx::new(self.backend), tokens, &mut self.cache, true)?;
@@ -283,7 +288,7 @@ impl<B: Backend> Generation<'_, '_, '_, B> {
         }
         let (id, trace) = match self.request.explain {
             true => {
-                let bound = 2.0 * logit_bound(self.session.model.layers(), &self.logits);
+                let bound = 2.0 * self.session.bound(&self.logits);
                 let trace = self.chain.explain(&self.logits, bound)?;
                 (trace.token, Some(trace))
             }

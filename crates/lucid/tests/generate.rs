@@ -6,7 +6,7 @@ mod fixtures;
 mod run;
 
 use lucid::{
-    backend::Reference,
+    backend::{Backend, Reference},
     file::ModelFile,
     generate::{End, Outcome, Request, Session, logit_bound, stop_ids},
     models::{Loader, Model},
@@ -229,7 +229,7 @@ fn logits_computed_in_double_precision_are_within_the_bound() {
         let logits = run::logits(&story.file.path, &run::tokens(&case["prompt_ids"]));
         let last = logits.last().unwrap();
         let off = run::largest_difference(last, &run::floats(&case["logits_last_prompt_pos"]));
-        let bound = f64::from(logit_bound(model.layers(), last));
+        let bound = f64::from(logit_bound(model.layers(), Reference.rounding(), last));
         println!("{}: off by {off:.1e}, bound {bound:.1e}", case["prompt"]);
         assert!(off <= bound, "{}: off by {off:e}, more than {bound:e}", case["prompt"]);
     }

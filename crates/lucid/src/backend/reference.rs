@@ -24,7 +24,17 @@ pub enum Numbers<'a, T> {
     Converted(Vec<T>),
 }
 
-impl<T: Element> Numbers<'_, T> {
+impl<'a, T: Element> Numbers<'a, T> {
+    /// The tensor where it lies, or converted if it is of another type.
+    pub(super) fn load(stored: Stored<'a>) -> Self {
+        if stored.format == T::FORMAT {
+            return Numbers::Mapped(stored.bytes);
+        }
+        let mut values = vec![0f32; stored.bytes.len() / stored.format.block_bytes() * stored.format.block_len()];
+        stored.format.decode(stored.bytes, &mut values);
+        Numbers::Converted(values.into_iter().map(|v| T::from_f64(v as f64)).collect())
+    }
+
     /// The little-endian bytes of the values.
     pub fn bytes(&self) -> &[u8] {
         match self {
@@ -39,12 +49,7 @@ impl<T: Element> SupportsDType<T> for Reference {
     type Loaded<'a> = Numbers<'a, T>;
 
     fn load<'a>(&self, stored: Stored<'a>) -> Result<Numbers<'a, T>> {
-        if stored.format == T::FORMAT {
-            return Ok(Numbers::Mapped(stored.bytes));
-        }
-        let mut values = vec![0f32; stored.bytes.len() / stored.format.block_bytes() * stored.format.block_len()];
-        stored.format.decode(stored.bytes, &mut values);
-        Ok(Numbers::Converted(values.into_iter().map(|v| T::from_f64(v as f64)).collect()))
+        Ok(Numbers::load(stored))
     }
 }
 

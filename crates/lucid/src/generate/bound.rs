@@ -1,6 +1,7 @@
 //! How far rounding can put a logit off.
 //!
-//! A stored value is an f32, so each operation puts each value off by at most `u = 2⁻²⁴` of itself. On the way from an
+//! Each operation puts each value off by at most `u` of itself: 2⁻²⁴ where values are stored as f32, and what the backend
+//! says where it rounds more (`Backend::rounding`: eight-bit activations, a cache in f16). On the way from an
 //! embedding to a logit stand, at most, `K` operations one after the other:
 //!
 //! ```text
@@ -19,10 +20,9 @@
 const PER_LAYER: usize = 15;
 const AT_THE_END: usize = 2;
 
-/// The bound for these logits of a model with so many layers. The difference of two logits may be off by twice as much.
-pub fn logit_bound(layers: usize, logits: &[f32]) -> f32 {
+/// The bound for these logits of a model with so many layers, whose operations each round by `unit`. The difference of two logits may be off by twice as much.
+pub fn logit_bound(layers: usize, unit: f32, logits: &[f32]) -> f32 {
     let max = logits.iter().filter(|l| l.is_finite()).fold(0.0f32, |max, l| max.max(l.abs()));
-    let unit = f32::EPSILON / 2.0;
     (PER_LAYER * layers + AT_THE_END) as f32 * unit * max
 }
 
@@ -33,8 +33,8 @@ mod tests {
     #[test]
     fn it_grows_with_depth_and_size() {
         let u = 2f32.powi(-24);
-        assert_eq!(logit_bound(0, &[1.0, -4.0, f32::NEG_INFINITY]), 8.0 * u);
-        assert_eq!(logit_bound(2, &[1.0]), 32.0 * u);
-        assert_eq!(logit_bound(2, &[]), 0.0);
+        assert_eq!(logit_bound(0, u, &[1.0, -4.0, f32::NEG_INFINITY]), 8.0 * u);
+        assert_eq!(logit_bound(2, u, &[1.0]), 32.0 * u);
+        assert_eq!(logit_bound(2, u, &[]), 0.0);
     }
 }
