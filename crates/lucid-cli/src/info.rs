@@ -1,6 +1,6 @@
 //! `lucid info`: the shape of a model, by name or from a file, and the memory it asks for.
 
-use crate::{hub, output::print, units};
+use crate::{hub, model, output::print, units};
 use anyhow::bail;
 use lucid::{
     backend::{Heads, Pairs},
@@ -24,8 +24,8 @@ use std::{fmt::Write, path::Path};
 
 Names: 1b 3b 8b 70b 405b (Llama 3), 7b 13b (Llama 2), tinyllama, educational.")]
 pub(crate) struct Args {
-    /// A name of the Llama family, the path of a model, or hf:owner/repo:QUANT
-    model: String,
+    /// A name of the Llama family, the path of a model, or hf:owner/repo:QUANT (default: the built-in model)
+    model: Option<String>,
     /// The context length for the cache's memory (default: the model's own)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     ctx: Option<u32>,
@@ -74,23 +74,35 @@ fn by_name(name: &str) -> Option<(&'static str, Config)> {
     Some((title, config))
 }
 
-/// Prints what is known.
-pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let path = hub::local(Path::new(&args.model))?;
-    let path = path.as_path();
-    let (title, config, stored) = match by_name(&args.model) {
+/// What it is, its shape, and the bytes of its weights where there is a file.
+type Found = (String, Config, Option<u128>);
+
+fn named(name: &str) -> anyhow::Result<Found> {
+    let path = hub::local(Path::new(name))?;
+    match by_name(name) {
         // a file of that name is what the user means
-        Some((title, config)) if !path.exists() => (title.to_owned(), config, None),
-        None if !path.exists() && !args.model.contains(['/', '\\', '.']) => {
+        Some((title, config)) if !path.exists() => Ok((title.to_owned(), config, None)),
+        None if !path.exists() && !name.contains(['/', '\\', '.']) => {
             let names = FAMILY.map(|k| k.0).join(", ");
-            bail!("{}: neither a file nor a known name; the names are {names}", args.model);
+            bail!("{name}: neither a file nor a known name; the names are {names}");
         }
         _ => {
-            let file = ModelFile::open(path)?;
-            let config = models::config(&file)?;
-            let stored: u128 = file.tensors().map(|t| t.bytes.len() as u128).sum();
-            (args.model.clone(), config, Some(stored))
+            let (_, config, bytes) = stored(&ModelFile::open(&path)?)?;
+            Ok((name.to_owned(), config, bytes))
         }
+    }
+}
+
+fn stored(file: &ModelFile) -> anyhow::Result<Found> {
+    let bytes = file.tensors().map(|t| t.bytes.len() as u128).sum();
+    Ok((file.path.display().to_string(), models::config(file)?, Some(bytes)))
+}
+
+/// Prints what is known.
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let (title, config, stored) = match &args.model {
+        Some(name) => named(name)?,
+        None => stored(&model::open(None)?)?,
     };
     let ctx = args.ctx.map_or(config.context, |c| c as usize);
     if args.json {

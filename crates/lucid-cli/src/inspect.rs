@@ -2,7 +2,7 @@
 //! loading are listed as warnings.
 
 use crate::{
-    hub,
+    hub, model,
     output::{plain, print},
     units,
 };
@@ -35,8 +35,8 @@ use std::{
 A file is recognised by its first bytes, not by its name. A file that breaks the rules of its own format is refused;
 values that contradict each other are warnings here, and errors in every command that loads the model.")]
 pub(crate) struct Args {
-    /// A .gguf, .safetensors, .npy or .npz file, or a model folder
-    path: PathBuf,
+    /// A .gguf, .safetensors, .npy or .npz file, or a model folder (default: the built-in model)
+    path: Option<PathBuf>,
     /// One JSON object instead of tables
     #[arg(long)]
     json: bool,
@@ -63,7 +63,10 @@ struct Tensor {
 
 /// Prints the report.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let report = look(&hub::local(&args.path)?, args.full)?;
+    let report = match &args.path {
+        Some(path) => look(&hub::local(path)?, args.full)?,
+        None => whole(&model::open(None)?, args.full)?,
+    };
     if args.json {
         return print(&format!("{:#}\n", report.json()));
     }
@@ -73,12 +76,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 fn look(path: &Path, full: bool) -> Result<Report> {
     if path.is_dir() {
         if path.join("config.json").is_file() {
-            return model(&ModelFile::open(path)?, full);
+            return whole(&ModelFile::open(path)?, full);
         }
         return Ok(tensors_only(path, "safetensors", Shards::open(path)?.tensors()));
     }
     match Magic::of(path)? {
-        Magic::Gguf => model(&ModelFile::open(path)?, full),
+        Magic::Gguf => whole(&ModelFile::open(path)?, full),
         Magic::Safetensors => {
             let shards = Shards::open(path)?;
             let mut report = tensors_only(path, "safetensors", shards.tensors());
@@ -114,7 +117,7 @@ fn tensors_only<'f>(path: &Path, format: &str, tensors: impl Iterator<Item = Ten
     }
 }
 
-fn model(file: &ModelFile, full: bool) -> Result<Report> {
+fn whole(file: &ModelFile, full: bool) -> Result<Report> {
     let format = match &file.container {
         Container::Gguf(g) if g.parts.len() > 1 => format!("GGUF v{}, {} parts", g.version, g.parts.len()),
         Container::Gguf(g) => format!("GGUF v{}", g.version),

@@ -1,6 +1,6 @@
 //! `lucid logits`: the numbers themselves, for comparing with PyTorch or another engine.
 
-use crate::{compute::Device, hub};
+use crate::{compute::Device, model};
 use lucid::{
     backend::{Backend, Reference},
     file::{ModelFile, npy},
@@ -21,7 +21,8 @@ use std::path::PathBuf;
 No tokenizer is needed: the ids are yours.")]
 pub(crate) struct Args {
     /// A .gguf file, a folder with config.json and safetensors or .npy files, or hf:owner/repo:QUANT
-    model: PathBuf,
+    /// (default: the built-in one)
+    model: Option<PathBuf>,
     /// Token ids, separated by commas
     #[arg(long, value_delimiter = ',', required = true, value_name = "IDS")]
     tokens: Vec<u32>,
@@ -49,7 +50,7 @@ pub(crate) struct Args {
 
 /// Computes and writes.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let file = ModelFile::open(&hub::local(&args.model)?)?;
+    let file = model::open(args.model.as_deref())?;
     if args.device == "cpu" { write(&args, &file, &args.how.cpu()?) } else { write(&args, &file, &Reference) }
 }
 

@@ -40,14 +40,15 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  lucid run model.gguf -p \"Once upon a time\"  a text goes on
+  lucid run -p \"Once upon a time\"          a text goes on; no model is named, so it is the built-in one
+  lucid chat model.gguf                    a conversation
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
   lucid tokenize model.gguf --text 'Hello world'
   lucid template model.gguf --messages chat.json
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
-  lucid pull hf:owner/model-GGUF:Q4_K_M    a model of the Hugging Face hub; commands take such names too
+  lucid pull hf:owner/model-GGUF:Q4_K_M    from the Hugging Face hub; commands take such names too
 
 Every command has its own --help with examples.";
 

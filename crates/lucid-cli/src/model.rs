@@ -39,6 +39,23 @@ pub(crate) fn open(model: Option<&Path>) -> anyhow::Result<ModelFile> {
     Ok(ModelFile::open(&path)?)
 }
 
+/// Whatever holds the vocabulary that the user named, a model or less, or the built-in model's.
+pub(crate) fn vocabulary(model: Option<&Path>) -> anyhow::Result<Tokenizer> {
+    let tokenizer = match model {
+        Some(name) => Tokenizer::open(&hub::local(name)?)?,
+        None => tokenizer_of(&open(None)?)?,
+    };
+    tokenizer.warnings.iter().for_each(|warning| warn(warning));
+    Ok(tokenizer)
+}
+
+fn tokenizer_of(file: &ModelFile) -> Result<Tokenizer> {
+    match &file.container {
+        Container::Gguf(gguf) => Tokenizer::from_gguf(gguf),
+        Container::HuggingFace { .. } | Container::Npy { .. } => Tokenizer::open(&file.path),
+    }
+}
+
 /// What stands between a model and text.
 pub(crate) struct Words {
     /// Text to ids and back.
@@ -50,11 +67,7 @@ pub(crate) struct Words {
 impl Words {
     /// Reads the vocabulary of `file`, and says what is odd about it.
     pub fn of(file: &ModelFile) -> anyhow::Result<Words> {
-        let tokenizer = match &file.container {
-            Container::Gguf(gguf) => Tokenizer::from_gguf(gguf),
-            Container::HuggingFace { .. } | Container::Npy { .. } => Tokenizer::open(&file.path),
-        };
-        let tokenizer = tokenizer.context("this model has no vocabulary that Lucid can use")?;
+        let tokenizer = tokenizer_of(file).context("this model has no vocabulary that Lucid can use")?;
         for warning in &tokenizer.warnings {
             warn(warning);
         }
@@ -72,7 +85,7 @@ pub(crate) fn stop_ids(words: &Words, params: &mut Params, ignore: bool) -> Vec<
 }
 
 /// The model's own chat template, if it has one.
-fn own_template(file: &ModelFile) -> Result<Option<Template>> {
+pub(crate) fn own_template(file: &ModelFile) -> Result<Option<Template>> {
     match &file.container {
         Container::Gguf(gguf) => Template::from_gguf(gguf),
         Container::HuggingFace { .. } | Container::Npy { .. } => Template::find(&file.path),

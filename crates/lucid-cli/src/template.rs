@@ -1,7 +1,7 @@
 //! `lucid template`: the text that a list of messages becomes.
 
 use crate::{
-    hub,
+    hub, model,
     output::{print, warn},
 };
 use anyhow::{Context, bail};
@@ -16,16 +16,17 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lucid template model.gguf --messages chat.json
+  lucid template --messages chat.json                             the built-in model's template
   echo '[{\"role\": \"user\", \"content\": \"Hi\"}]' | lucid template ./hf-folder --messages -
   lucid template model.gguf --messages chat.json --tools tools.json --set enable_thinking=false
   lucid template --template chat.jinja --bos '<s>' --eos '</s>' --messages chat.json
   lucid template model.gguf --messages chat.json | lucid tokenize model.gguf --special --no-bos
 
-The text is written exactly as the template makes it, with nothing added, not even a line end.")]
+The text is written exactly as the template makes it, with nothing added, not even a line end.
+Where a template asks for the date (strftime_now), it is that of UTC, not of your time zone.")]
 pub(crate) struct Args {
     /// A .gguf file (one without tensors will do), a folder with tokenizer_config.json or chat_template.jinja, or
-    /// hf:owner/repo:QUANT
-    #[arg(required_unless_present_any = ["template", "family"])]
+    /// hf:owner/repo:QUANT (default: the built-in one)
     model: Option<PathBuf>,
     /// The messages, a JSON list: [{"role": "user", "content": "Hi"}]; - is standard input
     #[arg(long, value_name = "FILE")]
@@ -108,7 +109,7 @@ fn template(args: &Args) -> anyhow::Result<Template> {
             own
         }
         (None, Some(model)) => Template::open(&hub::local(model)?)?,
-        (None, None) => bail!("name a model, or a template with --template"), // clap sees to it
+        (None, None) => model::own_template(&model::open(None)?)?.context("the built-in model has no chat template")?,
     };
     for (name, text) in [("bos_token", &args.bos), ("eos_token", &args.eos)] {
         if let Some(text) = text {

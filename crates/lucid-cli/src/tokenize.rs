@@ -1,11 +1,8 @@
 //! `lucid tokenize`: the ids of a text.
 
-use crate::{
-    hub,
-    output::{print, warn},
-};
+use crate::{model, output::print};
 use anyhow::{Context, bail};
-use lucid::tokenizer::{Encode, Tokenizer};
+use lucid::tokenizer::Encode;
 use std::{
     io::Read,
     path::{Path, PathBuf},
@@ -15,6 +12,7 @@ use std::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   lucid tokenize model.gguf --text 'Hello world'
+  lucid tokenize --text 'Once upon a time'
   lucid tokenize model.gguf --file story.txt --json > ids.json
   echo -n 'Hello world' | lucid tokenize ./hf-folder --no-bos
   lucid tokenize tokenizer.model --special --text '<|begin_of_text|>Hello'
@@ -23,7 +21,8 @@ use std::{
 The text is taken exactly as it is: echo adds a line end, which is a token too; echo -n does not.")]
 pub(crate) struct Args {
     /// A .gguf file (one without tensors will do), tokenizer.json, tokenizer.model, a folder with one of them, or hf:owner/repo:QUANT
-    model: PathBuf,
+    /// (default: the built-in one)
+    model: Option<PathBuf>,
     /// The text (default: standard input, to its end)
     #[arg(long, value_name = "TEXT", conflicts_with = "file", allow_hyphen_values = true)]
     text: Option<String>,
@@ -43,8 +42,7 @@ pub(crate) struct Args {
 
 /// Prints the ids.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let tokenizer = Tokenizer::open(&hub::local(&args.model)?)?;
-    tokenizer.warnings.iter().for_each(|warning| warn(warning));
+    let tokenizer = model::vocabulary(args.model.as_deref())?;
     let text = match (args.text, &args.file) {
         (Some(text), _) => text,
         (None, Some(path)) => {

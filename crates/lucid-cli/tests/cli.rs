@@ -114,7 +114,7 @@ fn wrong_usage_exits_2_and_everything_else_1_with_one_sentence() {
         &["logits", &folder, "--tokens", "-1", "--out", &out],
         &["logits", &folder, "--tokens", "1", "--device", "abacus", "--out", &out],
         &["info", "8b", "--ctx", "0"],
-        &["inspect"],
+        &["inspect", "one.gguf", "two.gguf"],
     ] {
         let o = lucid(args);
         assert_eq!(o.status.code(), Some(2), "{args:?}: {}", stderr(&o));

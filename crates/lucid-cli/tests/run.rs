@@ -183,6 +183,33 @@ fn a_prompt_can_be_a_message() {
 }
 
 #[test]
+fn the_built_in_model_is_that_of_every_command_that_can_go_without_a_name() {
+    let messages = r#"[{"role": "user", "content": "Hi"}]"#;
+    for (command, flags, input) in [
+        ("tokenize", &["--text", "Once upon a time"][..], ""),
+        ("template", &["--messages", "-"], messages),
+        ("inspect", &[], ""),
+        ("info", &[], ""),
+    ] {
+        let (without, with) =
+            (fed(&[&[command], flags].concat(), input), fed(&[&[command, TINY], flags].concat(), input));
+        assert_eq!((without.code, with.code), (Some(0), Some(0)), "{command}: {without:?} {with:?}");
+        assert!(!without.out.is_empty());
+        assert_eq!(without.out.replace("built-in:tiny", TINY), with.out, "{command}");
+    }
+    let scratch = std::env::temp_dir().join(format!("lucid-built-in-{}.npy", std::process::id()));
+    let logits = |model: &[&str]| {
+        let out = scratch.to_str().unwrap();
+        let done = lucid(&[&["logits"], model, &["--tokens", "0,419,435", "--out", out]].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let bytes = std::fs::read(&scratch).unwrap();
+        std::fs::remove_file(&scratch).unwrap();
+        bytes
+    };
+    assert!(logits(&[]) == logits(&[TINY]), "the same logits");
+}
+
+#[test]
 fn wrong_usage_exits_2_and_names_what_is_wrong() {
     for (args, words) in [
         (&["--top-p", "2"][..], "top_p is 2: it must be from 0 to 1"),

@@ -138,7 +138,7 @@ fn errors_name_the_file_and_what_is_wrong() {
     here.refuses(1, &with("m.json"), "t.jinja, line 1, refuses: Only users here");
     here.write("t.jinja", "{{ 'a' * 10 ** 12 }}");
     here.refuses(1, &with("m.json"), "t.jinja, line 1: takes more steps or memory than a template may have");
-    here.refuses(2, &["--messages", "m.json"], "MODEL");
+    here.refuses(2, &["m.gguf"], "--messages");
     here.refuses(1, &["nothing.gguf", "--messages", "m.json"], "nothing.gguf");
     here.refuses(1, &["m.json", "--messages", "m.json"], "--template");
 }
