@@ -5,7 +5,6 @@
 //! accepts is what serde_json accepts, nesting limit included.
 
 use crate::{Error, ErrorKind, Result};
-use std::io::{self, BufReader, Read};
 
 /// How often the caller hears how far the reading is, in bytes.
 const STRETCH: usize = 1 << 20;
@@ -226,13 +225,9 @@ impl<'a> Cursor<'a> {
             Some(token.iter().fold(0, |n, &d| 10 * n + u64::from(d - b'0'))) // 19 digits are below 2⁶⁴
         } else {
             // serde_json decides what a number is, and which floats are out of range.
-            let decided: serde_json::Result<serde_json::Number> = if token.len() < STRETCH {
-                serde_json::from_slice(token)
-            } else {
-                let passing = Passing { text: &self.text[..self.at], at: start, passed: self.passed };
-                serde_json::from_reader(BufReader::new(passing))
-            };
-            match decided {
+            let short = if token.len() < STRETCH { None } else { Some(shortened(token, start, self.passed)) };
+            let token = short.as_ref().map_or(token, |s| s.as_bytes());
+            match serde_json::from_slice::<serde_json::Number>(token) {
                 Ok(number) => number.as_u64(),
                 Err(_) => {
                     self.at = start;
@@ -289,20 +284,140 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// The rest of a text as a stream, for a number of any length: told how far it is, like a [`Cursor`].
-struct Passing<'a> {
-    text: &'a [u8],
-    at: usize,
-    passed: &'a dyn Fn(usize),
+/// Significant digits that decide whether a decimal number is below the largest f64: that limit has 309 of them.
+const DIGITS: usize = 400;
+
+/// A number of few digits in the place of a very long one: as valid, and out of range exactly if that one is. `token` stands
+/// at byte `at` of a text whose reading `passed` is told of.
+///
+/// Digits beyond the first 400 that count are cut off. The limit of the range is an integer of 309 digits, so cutting moves no
+/// number across it. What is no number comes back as an empty text, which is none either.
+fn shortened(token: &[u8], at: usize, passed: &dyn Fn(usize)) -> String {
+    let mut here = 0;
+    let mut next = |wanted: fn(u8) -> bool| {
+        let byte = token.get(here).copied().filter(|&b| wanted(b))?;
+        here += 1;
+        if here.is_multiple_of(STRETCH) {
+            passed(at + here);
+        }
+        Some(byte)
+    };
+    let digit = |b: u8| b.is_ascii_digit();
+    let mut text = String::new();
+    let mut power = 0i64; // of the last digit kept
+    if next(|b| b == b'-').is_some() {
+        text.push('-');
+    }
+    let sign = text.len();
+    let (mut whole, mut zero_first) = (0usize, false);
+    while let Some(d) = next(digit) {
+        zero_first |= whole == 0 && d == b'0';
+        whole += 1;
+        if text.len() - sign == DIGITS {
+            power += 1;
+        } else if d != b'0' || text.len() > sign {
+            text.push(d as char);
+        }
+    }
+    let mut sound = whole > 0 && !(zero_first && whole > 1);
+    if next(|b| b == b'.').is_some() {
+        let mut fraction = 0usize;
+        while let Some(d) = next(digit) {
+            fraction += 1;
+            if text.len() - sign < DIGITS {
+                power -= 1;
+                if d != b'0' || text.len() > sign {
+                    text.push(d as char);
+                }
+            }
+        }
+        sound &= fraction > 0;
+    }
+    if next(|b| matches!(b, b'e' | b'E')).is_some() {
+        let negative = next(|b| b == b'-').is_some();
+        if !negative {
+            next(|b| b == b'+');
+        }
+        let (mut exponent, mut count) = (0i64, 0usize);
+        while let Some(d) = next(digit) {
+            count += 1;
+            exponent = (10 * exponent + i64::from(d - b'0')).min(1 << 40);
+        }
+        sound &= count > 0;
+        power += if negative { -exponent } else { exponent };
+    }
+    if !sound || here != token.len() {
+        return String::new();
+    }
+    if text.len() == sign {
+        return "0.0".into();
+    }
+    // beyond a million the exact power decides nothing
+    format!("{text}e{}", power.clamp(-1_000_000, 1_000_000))
 }
 
-impl Read for Passing<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let n = (&self.text[self.at..]).read(into)?;
-        if (self.at + n) / STRETCH > self.at / STRETCH {
-            (self.passed)(self.at + n);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What serde_json says of a number: nothing, or the f64 it is.
+    fn said(token: &str) -> Option<f64> {
+        serde_json::from_str::<serde_json::Number>(token).ok()?.as_f64()
+    }
+
+    #[test]
+    fn a_shortened_number_is_as_valid_and_as_large() {
+        let limit = "1797693134862315807937289714053034150799341327100378269361737789804449682927647509466490179775872070963\
+                     3028641669288791094655554785194040263065748867150582068190890200070838367627385484581771153176447573027\
+                     0069855571366959622842914819860834936475292719074168444365510704342711559699508093042880177904174497792";
+        assert_eq!((limit.len(), said(limit)), (309, None), "the least integer that rounds to infinity");
+        let below = format!("{}1.{}", &limit[..308], "9".repeat(1000));
+        let zeros = "0".repeat(1000);
+        let cases = [
+            "1",
+            "-0",
+            "0",
+            "00",
+            "01",
+            "-",
+            "",
+            ".5",
+            "5.",
+            "1.5",
+            "1e5",
+            "1e",
+            "1e+",
+            "1E-3",
+            "1.e5",
+            "1-2",
+            "--1",
+            "1e5.5",
+            "+1",
+            "1e308",
+            "1e309",
+            "-1e309",
+            "1e-400",
+            "0e999999999999",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            limit,
+            &below,
+            &format!("{limit}.{zeros}1"),
+            &format!("0.{zeros}1"),
+            &format!("0.{zeros}1e1001"),
+            &format!("0.{zeros}1e1400"),
+            &format!("1{zeros}"),
+            &format!("1{zeros}e-1000"),
+            &format!("1{zeros}e-700"),
+            &format!("123456789{zeros}.5e-990"),
+            &format!("0.{}", "3".repeat(2000)),
+            &format!("-{}e-1700", "7".repeat(2000)),
+            &format!("-{}e-1690", "7".repeat(2000)),
+        ];
+        for case in cases {
+            let short = shortened(case.as_bytes(), 0, &|_| ());
+            assert!(short.len() < DIGITS + 20);
+            assert_eq!(said(&short), said(case), "{case} as {short}");
         }
-        self.at += n;
-        Ok(n)
     }
 }
