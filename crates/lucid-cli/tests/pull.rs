@@ -336,7 +336,7 @@ fn two_downloads_at_once_make_one_file() {
 #[cfg(unix)]
 fn an_interrupted_download_goes_on() {
     let (hub, home) = (repository(), Home::new("interrupted"));
-    hub.set(Fault::Slow(Duration::from_millis(20)));
+    hub.set(Fault::Slow(Duration::from_millis(200))); // between pieces: time enough for the signal on a busy machine
     let mut child = home.command(&hub, &["pull", "hf:owner/model"]).spawn().unwrap();
     let partial = home.repo().join(format!("blobs/{}.incomplete", sha256(&bytes(300_000))));
     while fs::metadata(&partial).map_or(0, |m| m.len()) == 0 {
