@@ -81,7 +81,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         wrong_usage::<Args>("lucid chat", fault);
     }
     let file = model::open(args.model.as_deref())?;
-    match args.compute.cpu()? {
+    match args.compute.how.cpu(&args.compute.device)? {
         Some(cpu) => {
             if watched() {
                 say(&cpu.describe());

@@ -51,7 +51,10 @@ pub(crate) struct Args {
 /// Computes and writes.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let file = model::open(args.model.as_deref())?;
-    if args.device == "cpu" { write(&args, &file, &args.how.cpu()?) } else { write(&args, &file, &Reference) }
+    match args.how.cpu(&args.device)? {
+        Some(cpu) => write(&args, &file, &cpu),
+        None => write(&args, &file, &Reference),
+    }
 }
 
 fn write<B: Backend>(args: &Args, file: &ModelFile, backend: &B) -> anyhow::Result<()> {

@@ -93,7 +93,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         wrong_usage::<Args>("lucid run", fault);
     }
     let file = model::open(args.model.as_deref())?;
-    match args.compute.cpu()? {
+    match args.compute.how.cpu(&args.compute.device)? {
         Some(cpu) => {
             if args.verbose || watched() {
                 say(&cpu.describe());

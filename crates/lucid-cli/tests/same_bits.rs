@@ -4,28 +4,13 @@
 #[path = "common/lucid.rs"]
 mod lucid;
 
-use lucid::lucid;
+use lucid::{Scratch, lucid};
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny/tiny.gguf");
-
-/// A folder of this test, removed with the value.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-fn scratch(name: &str) -> Scratch {
-    let folder = std::env::temp_dir().join(format!("lucid-same-bits-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    Scratch(folder)
-}
 
 /// Seventy tokens: past a chunk, a tile of positions and a tile of rows.
 fn tokens() -> String {
@@ -75,7 +60,7 @@ const WAYS: &[&[&str]] = &[
 
 #[test]
 fn the_logits_depend_on_no_threads_pieces_company_or_history() {
-    let folder = scratch("ways");
+    let folder = Scratch::new("same-bits-ways");
     for format in ["Q8_0", "F16", "Q4_0", "Q4_K_M", "Q6_K", "IQ4_XS"] {
         let model = quantised(&folder.0, format);
         let plain = logits(&model, &["--threads", "1"], None);
@@ -87,7 +72,7 @@ fn the_logits_depend_on_no_threads_pieces_company_or_history() {
 
 #[test]
 fn so_with_every_type_of_cache_and_with_exact_activations() {
-    let folder = scratch("kinds");
+    let folder = Scratch::new("same-bits-kinds");
     let model = quantised(&folder.0, "Q4_K_M");
     let mut all = Vec::new();
     for kind in [&["--kv", "f32"][..], &["--kv", "f16"], &["--kv", "q8_0"], &["--exact"]] {
@@ -102,7 +87,7 @@ fn so_with_every_type_of_cache_and_with_exact_activations() {
 
 #[test]
 fn every_level_gives_the_same_bits_and_the_same_text() {
-    let folder = scratch("levels");
+    let folder = Scratch::new("same-bits-levels");
     let levels: Vec<&str> = lucid_kernels::level::Level::available().map(|level| level.name()).collect();
     for format in ["Q8_0", "Q4_K_M", "F16"] {
         let model = quantised(&folder.0, format);
@@ -124,7 +109,7 @@ fn every_level_gives_the_same_bits_and_the_same_text() {
 
 #[test]
 fn a_level_that_is_not_there_and_a_reuse_too_long_are_errors() {
-    let folder = scratch("errors");
+    let folder = Scratch::new("same-bits-errors");
     let out = folder.0.join("x.npy").display().to_string();
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
     command.env("LUCID_LEVEL", "abacus").args(["logits", TINY, "--device", "cpu", "--tokens", "1", "--out", &out]);

@@ -25,7 +25,7 @@ pub use stop::{Stops, stop_ids};
 use crate::{
     Error, ErrorKind, Result,
     backend::Backend,
-    kv::Cache,
+    kv::{Cache, Span},
     models::Model,
     ops::Ctx,
     sample::{Chain, Trace},
@@ -149,11 +149,12 @@ impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
         logit_bound(self.model.layers(), self.backend.rounding(), logits)
     }
 
-    /// The only place that runs the model: the logits after `tokens`, which join the sequence.
-    fn step(&mut self, tokens: &[u32]) -> Result<Vec<f32>> {
-        let logits = self.model.logits(&Ctx::new(self.backend), tokens, &mut self.cache, true)?;
+    /// The only place that runs the model: `logits` becomes those after `tokens`, which join the sequence.
+    fn step(&mut self, tokens: &[u32], logits: &mut Vec<f32>) -> Result<()> {
+        let span = Span { sequence: 0, tokens: tokens.len() };
+        self.model.step(&Ctx::new(self.backend), tokens, &[span], &mut self.cache, true, logits)?;
         self.seen.extend_from_slice(tokens);
-        Ok(logits)
+        Ok(())
     }
 
     /// Reads the prompt, and returns the tokens to come. `chain` is a fresh one; `progress` hears how many of the prompt's
@@ -180,7 +181,7 @@ impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
                 end = Some(End::Cancelled);
                 break;
             }
-            logits = self.step(chunk)?;
+            self.step(chunk, &mut logits)?;
             progress(self.seen.len(), prompt.len());
         }
         prompt.iter().for_each(|&id| chain.accept(id));
@@ -283,7 +284,7 @@ impl<B: Backend> Generation<'_, '_, '_, B> {
     /// Steps and chooses. `None` when what was chosen ends the text.
     fn token(&mut self) -> Result<Option<Token>> {
         if let Some(last) = self.last.take() {
-            self.logits = self.session.step(&[last])?;
+            self.session.step(&[last], &mut self.logits)?;
             self.outcome.steps += 1;
         }
         let (id, trace) = match self.request.explain {

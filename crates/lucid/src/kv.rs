@@ -78,11 +78,6 @@ impl<B: Backend> Cache<B> {
         self.lens[sequence]
     }
 
-    /// Whether no sequence has a token yet.
-    pub fn is_empty(&self) -> bool {
-        self.lens.iter().all(|&len| len == 0)
-    }
-
     /// Gives the rows of the next step their places: those of each span follow its sequence. An error, which changes nothing,
     /// when a sequence does not exist, comes twice, or has no room.
     pub fn plan(&mut self, spans: &[Span]) -> Result<()> {

@@ -88,8 +88,7 @@ impl Drop for Scratch {
 
 /// Compares with what was recorded under `name` in `tests/golden/tiny.json`, what the demonstration model says. With
 /// LUCID_BLESS=1 in the environment it is recorded instead: after the model was trained anew, or the CPU's arithmetic was
-/// redefined, and only then. (One test at a
-/// time: `-- --test-threads 1`.)
+/// redefined, and only then. (One test at a time: `-- --test-threads 1`.)
 pub(crate) fn pinned(name: &str, value: Value) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/tiny.json");
     let text = std::fs::read_to_string(path).unwrap_or_else(|_| "{}".into());
