@@ -40,7 +40,8 @@ impl Device {
     }
 }
 
-fn cache_type(name: &str) -> std::result::Result<CacheType, String> {
+/// The type of cache that a flag names.
+pub(crate) fn cache_type(name: &str) -> std::result::Result<CacheType, String> {
     CacheType::from_name(name).ok_or_else(|| "it must be f32, f16 or q8_0".into())
 }
 

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 done, 2 wrong usage, 1 anything else.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod chat;
 mod completions;
 mod compute;
@@ -13,6 +14,7 @@ mod inspect;
 mod interrupt;
 mod list;
 mod logits;
+mod memory;
 mod model;
 mod output;
 mod progress;
@@ -45,6 +47,7 @@ const EXAMPLES: &str = "Examples:
   lucid inspect model.gguf                 what is in a file: metadata, tensors, sizes, warnings
   lucid info 8b --ctx 8192                 the Llama family by name: layers, parameters, memory
   lucid logits model.gguf --tokens 1,2,3 --out x.npy
+  lucid bench model.gguf --threads 1,2     tokens per second, beside what the machine can do at most
   lucid tokenize model.gguf --text 'Hello world'
   lucid template model.gguf --messages chat.json
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
@@ -64,6 +67,8 @@ enum Command {
     Info(info::Args),
     /// Logits of every position for a list of token ids, as a .npy file
     Logits(logits::Args),
+    /// How fast a model reads prompts and generates, beside what the machine can do at most
+    Bench(bench::Args),
     /// The ids of a text
     Tokenize(tokenize::Args),
     /// The bytes that ids write
@@ -93,6 +98,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Info(args) => info::run(args),
         Command::Logits(args) => logits::run(args),
+        Command::Bench(args) => bench::run(args),
         Command::Tokenize(args) => tokenize::run(args),
         Command::Detokenize(args) => detokenize::run(args),
         Command::Template(args) => template::run(args),

@@ -209,7 +209,8 @@ fn info_knows_names_and_files() {
 fn help_and_completions_name_every_command() {
     let help = stdout(&lucid(&["--help"]));
     let script = stdout(&lucid(&["completions", "bash"]));
-    for command in ["inspect", "info", "logits", "tokenize", "detokenize", "pull", "list", "rm", "completions"] {
+    for command in ["inspect", "info", "logits", "bench", "tokenize", "detokenize", "pull", "list", "rm", "completions"]
+    {
         assert!(help.contains(command) && script.contains(command));
         let own = stdout(&lucid(&[command, "--help"]));
         assert!(own.contains("Examples:"), "{command} --help shows examples");

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-/// Bytes a second of reading `bytes` once with all threads; give it several times the last cache.
+/// 10⁹ bytes a second of reading `bytes` once with all threads; give it several times the last cache.
 pub fn read_bandwidth(m: &Machine, bytes: &[u8]) -> f64 {
     const PIECE: usize = 1 << 20;
     let sum = AtomicU64::new(0);

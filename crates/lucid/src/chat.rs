@@ -23,6 +23,16 @@ use jinja::{Fault, Jinja, Stop};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, path::Path, time::SystemTime};
 
+/// A moment in UTC by the directives of Python's `strftime`, as templates write it.
+///
+/// ```
+/// let iso = lucid::chat::strftime(std::time::UNIX_EPOCH, "%Y-%m-%dT%H:%M:%SZ");
+/// assert_eq!(iso, "1970-01-01T00:00:00Z");
+/// ```
+pub fn strftime(time: SystemTime, format: &str) -> String {
+    date::Now::at(time).format(format)
+}
+
 /// The chat template of a model: one program, or several with names for different ends.
 #[derive(Debug)]
 pub struct Template {

@@ -1,7 +1,7 @@
 //! What a run came to: speed and memory for people, everything for programs.
 
 use super::{Args, explain};
-use crate::units;
+use crate::{memory, units};
 use lucid::{
     file::ModelFile,
     generate::{End, Outcome},
@@ -42,7 +42,7 @@ impl Done<'_> {
         };
         let mut before = vec![format!("prompt {}", tokens(o.prompt, self.prompt_speed()))];
         before.extend(o.first_token_time.map(|t| format!("first token {}", units::seconds(t))));
-        before.extend(peak_memory().map(|peak| format!("memory {}", units::bytes(peak as f64))));
+        before.extend(memory::peak().map(|peak| format!("memory {}", units::bytes(peak as f64))));
         before.push(format!("seed {}", self.seed));
         format!("[{}; {end}]\n[{}]", tokens(o.generated, self.speed()), before.join("; "))
     }
@@ -86,7 +86,7 @@ impl Done<'_> {
                 "decode_ms": ms(o.decode_time),
                 "tokens_per_second": self.speed(),
             },
-            "memory_bytes": peak_memory(),
+            "memory_bytes": memory::peak(),
         });
         if args.echo {
             object["echo"] = Value::Bool(true);
@@ -109,12 +109,4 @@ fn tokens(n: usize, speed: Option<f64>) -> String {
         Some(speed) => format!("{n} token{plural}, {speed:.1} tokens/s"),
         None => format!("{n} token{plural}"),
     }
-}
-
-/// The most memory that the process had resident, mapped weights included; where the system says.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
 }

@@ -34,7 +34,8 @@ impl Default for Options {
 
 /// The CPU's threads and instructions.
 pub struct Cpu {
-    machine: Machine,
+    /// What operations run on; the probes of `lucid_kernels::probe` measure it.
+    pub machine: Machine,
     options: Options,
     shelf: Arc<Shelf>,
     /// Positions of the step's rows, as `rope` wants them.
