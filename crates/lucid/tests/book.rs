@@ -308,3 +308,33 @@ fn the_error_of_each_format_is_the_one_in_the_table() {
         );
     }
 }
+
+#[test]
+fn the_floors_of_chapter_20() {
+    let (embd, ff, kv, vocab, layers) = (2048, 5632, 256, 32000, 22);
+    let layer = 2 * embd * embd + 2 * kv * embd + 3 * ff * embd;
+    let (macs, head) = (layers * layer, vocab * embd);
+    says("20-measuring.md", &format!("| the matrices of {layers} layers | {:.3} · 10⁹ |", macs as f64 / 1e9));
+    says("20-measuring.md", &format!("| the output matrix | {:.3} · 10⁹ |", head as f64 / 1e9));
+    let bytes = (macs + head) / embd * Format::Q8_0.row_bytes(embd).expect("it is a multiple of 32");
+    let gb = bytes as f64 / 1e9;
+    says("20-measuring.md", &format!("{gb:.3} GB in Q8_0"));
+    says("20-measuring.md", &format!("{gb:.3} GB, so 10 GB/s allow {:.1} tokens/s", 10.0 / gb));
+    says(
+        "20-measuring.md",
+        &format!(
+            "{:.2} · 10⁹ operations, so 500 · 10⁹ a second allow {:.0} tokens/s",
+            2e-9 * macs as f64,
+            250e9 / macs as f64
+        ),
+    );
+    let cached = 2 * layers * kv * 2;
+    says("20-measuring.md", &format!("{cached} bytes for each token of an f16 cache"));
+    let share = 100.0 * (2048 * cached) as f64 / bytes as f64;
+    says(
+        "20-measuring.md",
+        &format!("{:.0} MB at depth 2048, {share:.0} % of the weights", (2048 * cached) as f64 / 1e6),
+    );
+    let many = |n: f64| (bytes as f64 + n * (64 * cached) as f64) / n / 1e6;
+    says("20-measuring.md", &format!("{:.0} MB a token for one sequence, {:.0} MB for sixteen", many(1.0), many(16.0)));
+}
