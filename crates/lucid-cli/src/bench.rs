@@ -88,38 +88,41 @@ enum Form {
 }
 
 const HELP: &str = "Examples:
-  lucid bench model.gguf                                    a prompt of 512 tokens, and 128 generated
-  lucid bench model.gguf -p 0 -n 64 --threads 1,2           generation alone, on one thread and on two
-  lucid bench model.gguf -p 0 --batch 1,2,4,8,16            sequences that are generated together
-  lucid bench model.gguf -n 32 --depth 0,2048 --kv f16,q8_0 what a long cache costs
+  lucid bench model.gguf                               a prompt of 512 tokens, 128 generated
+  lucid bench model.gguf -p 0 -n 64 --threads 1,2      generation, on one thread and on two
+  lucid bench model.gguf -p 0 --batch 1,2,4,8,16       sequences generated together
+  lucid bench model.gguf --depth 0,2048 --kv f16,q8_0  what a long cache costs
   lucid bench model.gguf -o json > bench.json
 
-Several values, separated by commas, make a test for each combination. Tests are named as llama-bench names
-them: pp512 is a prompt of 512 tokens, tg128 128 generated ones; here also tg128x4 four sequences at once and
-d2048 behind 2048 tokens. Only the last token of a chunk is compared with the vocabulary. Tokens are random,
-and the same in every run. The cpu is the only device.
+Several values, separated by commas, make a test for each combination. Tests have the names
+that llama-bench gives them: pp512 is a prompt of 512 tokens, tg128 generates 128; here also
+tg128x4, four sequences at once, and d2048, behind 2048 tokens. Tokens are random, and the
+same in every run. Of a chunk, only the last token meets the output matrix. The cpu is the
+only device; LUCID_LEVEL=scalar forces plain instructions.
 
-Columns: tokens/s is the mean of the repetitions and their standard deviation, over all sequences. 'reached' is, for
-generated tokens, bytes read a second of what a plain read of memory reaches; for prompts, operations a second
-of what dot products of bytes reach in registers: both measured between the repetitions on the same threads.
-'logits' begins the hash of the last logits.
+The table: tokens/s is the mean of the repetitions and their standard deviation, over all
+sequences. 'reached' compares with what the machine can do, measured between the repetitions
+on the same threads: when generating, the bytes read a second with those of a plain read of
+memory; for prompts, the operations a second with dot products of bytes that never leave the
+registers. 'logits' is the beginning of the digest.
 
-The JSON objects have llama-bench's fields: n_prompt n_gen n_depth n_threads n_ubatch (--chunk), avg_ns stddev_ns
-samples_ns of a repetition, avg_ts stddev_ts samples_ts (tokens per second), model_filename model_type
-model_size (bytes of all tensors) model_n_params, build (Lucid's version), cpu_info, test_time (UTC). And of its own:
+The JSON has llama-bench's fields n_prompt n_gen n_depth n_threads n_ubatch (--chunk) avg_ns
+stddev_ns samples_ns (a repetition) avg_ts stddev_ts samples_ts (tokens per second)
+model_filename model_type model_size (bytes of all tensors) model_n_params build (Lucid's
+version) cpu_info test_time (UTC), and of its own:
   n_seq           sequences generated at once; speeds count the tokens of all of them
-  gbps            10^9 bytes of weights and cache read per second while generating; null for prompts
-  bandwidth_gbps  the same of a plain read of memory on these threads, the median of those between the repetitions
-  bandwidth_pct   gbps in percent of it (a model that fits into the processor's cache can exceed 100); null for prompts
-  int8_pct        2 x the multiply-adds of the weight matrices per second, in percent of int8_gops
-  int8_gops       10^9 operations per second that dot products of bytes reach in registers on these threads
-  level           the instructions (LUCID_LEVEL=scalar forces plain ones)
-  kv, exact       what the cache stores; whether activations stayed f32
-  digest          FNV-1a, 64 bits, of the bytes of the last logits of the first sequence: equal digests, equal bits
-  rss_bytes       resident memory after the test without the probe's own buffer; null where the system does not say
+  gbps            10^9 bytes of weights and cache read per second when generating, else null
+  bandwidth_gbps  the same of a plain read of memory: the median of the probes
+  bandwidth_pct   gbps in percent of it; a model that fits into a cache can exceed 100
+  int8_pct        operations (2 for a multiply-add of a weight) in percent of int8_gops
+  int8_gops       10^9 operations per second of dot products of bytes: the median
+  level           the instructions that were used
+  kv, exact       what the cache stored; whether activations stayed f32
+  digest          FNV-1a (64 bits) of the last logits of the first sequence, as bytes
+  rss_bytes       resident memory after the test, without the probe's buffer, or null
 
-The same tokens must give the same bits whatever the threads, the company, the chunks and the repetition; where they do
-not, the command fails.";
+The same tokens must give the same digest, whatever the threads, the company, the chunks and
+the repetition; where they do not, the command fails.";
 
 /// One test: a prompt, or generation.
 #[derive(Clone, Copy, Debug)]

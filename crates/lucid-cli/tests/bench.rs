@@ -30,7 +30,12 @@ fn tests(objects: &[Value]) -> Vec<(Vec<u64>, String, String)> {
 fn every_field_is_there_and_they_agree_with_one_another() {
     let all = objects(&[TINY, "-p", "16", "-n", "4", "-r", "2", "--threads", "2", "--batch", "3", "--chunk", "7"]);
     assert_eq!(all.len(), 2);
+    let help = quiet(&["bench", "--help"]);
+    let explained: Vec<&str> = help.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
     for o in &all {
+        for key in o.as_object().unwrap().keys() {
+            assert!(explained.contains(&key.as_str()), "--help does not explain {key}");
+        }
         let float = |key: &str| o[key].as_f64().unwrap_or_else(|| panic!("{key}: {o}"));
         let floats =
             |key: &str| -> Vec<f64> { o[key].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect() };
