@@ -20,7 +20,7 @@
 #   THREADS            threads of Lucid (its own default)
 #   LUCID_BIN          the program (a release build of this checkout, which is made first)
 #
-# Needs bash, awk, mkfifo and ps. Exit codes: 0 all held, 1 something did not, 2 wrong usage.
+# Needs bash, awk and mkfifo, and ps where there is no /proc. Exit codes: 0 all held, 1 something did not, 2 wrong usage.
 set -euo pipefail
 
 usage() {
@@ -75,6 +75,14 @@ if [ -s "$work/peaks" ]; then
     sort -n "$work/peaks" | awk '{ v[NR] = $1 / 1024 } END { printf "  peak of resident memory: %d to %d kB\n", v[1], v[NR] }'
 fi
 
+resident() { # kB of the chat
+    if [ -r "/proc/$chat/status" ]; then
+        awk '/^VmRSS:/ { print $2 }' "/proc/$chat/status"
+    else
+        ps -o rss= -p "$chat" | tr -d ' '
+    fi
+}
+
 echo "$n answers of one process:"
 # a template is a file's text; this one adds nothing to the message
 printf '%s' '{{ messages[-1].content }}' >"$work/bare.jinja"
@@ -93,8 +101,8 @@ for i in $(seq "$n"); do
         kill -0 "$chat" 2>/dev/null || { cat "$work/err" >&2; fail "lucid chat ended before answer $i"; }
         sleep 0.02
     done
-    kb=$(ps -o rss= -p "$chat" | tr -d ' ')
-    [ -n "$kb" ] || fail "ps does not tell the memory of lucid chat"
+    kb=$(resident)
+    [ -n "$kb" ] || fail "the system does not tell the memory of lucid chat"
     [ "$i" != 1 ] || first=$kb
     [ "$kb" -le "$largest" ] || largest=$kb
 done
