@@ -28,6 +28,7 @@ use lucid::{
 };
 use lucid_kernels::{
     cpu::{CacheType, Machine},
+    level::Level,
     probe,
     threads::default_threads,
 };
@@ -212,34 +213,31 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     // nothing is half-written here, so Ctrl-C may end it anywhere
     interrupt::listen(true)?;
     let file = model::open(args.model.as_deref())?;
-    let work = Work::of(&file, &models::config(&file)?);
+    if let Some(fault) = models::check(&file).into_iter().next() {
+        return Err(fault.into());
+    }
+    let config = models::config(&file)?;
+    let work = Work::of(&file, &config);
     check_room(&tests, &args.kv, &work)?;
     let memory = buffer()?;
+    let longest = tests.iter().map(|test| test.end()).max().unwrap_or(0);
+    if longest > config.context {
+        say(&format!("note: {longest} tokens are more than the {} that the model was made for", config.context));
+    }
+    let mut report = Report::begin(&args, About::of(&file, &work, Level::detect()?))?;
     let mut digests = Digests::new();
-    let mut report: Option<Report> = None;
     for threads in args.threads() {
         for &kv in &args.kv {
             let cpu = Cpu::new(Options { threads: Some(threads), kv, exact: args.exact })?;
             let given = cpu.machine.pool.threads();
             ensure!(given == threads, "--threads {threads}: the system gives this process no more than {given}");
             let model = Model::load(&Loader::new(&cpu, &file)?)?;
-            let report = match &mut report {
-                Some(report) => report,
-                None => {
-                    let longest = tests.iter().map(|t| t.end()).max().unwrap_or(0);
-                    if longest > model.context() {
-                        let own = model.context();
-                        say(&format!("note: {longest} tokens are more than the {own} that the model was made for"));
-                    }
-                    report.insert(Report::begin(&args, About::of(&file, &work, cpu.machine.level))?)
-                }
-            };
             for &test in &tests {
                 report.add(&measure(&args, test, kv, &cpu, &model, &memory, &mut digests)?, &work)?;
             }
         }
     }
-    report.map_or(Ok(()), Report::end)
+    report.end()
 }
 
 /// Every cache must fit into the memory that is free before the first test begins.

@@ -3,7 +3,7 @@
 #[path = "common/lucid.rs"]
 mod lucid;
 
-use lucid::{finish, lucid, quiet, start};
+use lucid::{Scratch, finish, lucid, quiet, start};
 use serde_json::Value;
 use std::{collections::HashMap, io::Read, process::Command};
 
@@ -166,8 +166,15 @@ fn wrong_usage_exits_2_and_what_cannot_be_done_1() {
         assert_eq!((done.code, done.out.as_str()), (Some(2), ""), "{args:?}: {}", done.err);
         assert!(done.err.contains(words), "{args:?}: {}", done.err);
     }
+    let mut foreign = Command::new(env!("CARGO_BIN_EXE_lucid"));
+    let done = foreign.args(["bench", "-o", "json"]).env("LUCID_LEVEL", "abacus").output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.code() == Some(1) && done.stdout.is_empty() && said.contains("abacus"), "{said}");
+    let scratch = Scratch::new("bench-errors");
+    let notes = scratch.file("notes.gguf", b"Dear diary, this is no model.");
     for (args, words) in [
         (&["no-such-model"][..], "no-such-model: there is no such file or folder"),
+        (&[&notes], "notes.gguf: is no model: it begins with"),
         (&["-n", "0", "--depth", "4000000000"], "cache"),
     ] {
         let done = lucid(&[&["bench"], args].concat());
