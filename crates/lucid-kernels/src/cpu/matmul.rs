@@ -20,6 +20,7 @@
 mod floats;
 mod integers;
 mod prepare;
+mod tiles;
 #[cfg(test)]
 pub(super) mod twin;
 

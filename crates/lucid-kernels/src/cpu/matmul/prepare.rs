@@ -1,6 +1,9 @@
 //! Activations in the form that the products read: rounded to bytes with scales, or f32 in whole vectors.
 
-use super::{Plan, Product};
+use super::{
+    Plan, Product,
+    tiles::{Strip, Tiles, strips},
+};
 use crate::{
     cpu::{
         Machine,
@@ -18,8 +21,6 @@ pub(super) struct Rounded {
     pub(super) rows: usize,
     /// Blocks of a row, a multiple of sixteen.
     pub(super) blocks: usize,
-    /// Blocks that are not padding.
-    pub(super) filled: usize,
     pub(super) q: *const i8,
     pub(super) d: *const f32,
     pub(super) start: [*const i32; 2],
@@ -32,8 +33,7 @@ unsafe impl Sync for Rounded {}
 impl Rounded {
     /// Rounds the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
     pub(super) fn new(m: &Machine, product: &Product<'_>, group: usize, offset: u8, buffer: &mut Buffer) -> Rounded {
-        let (rows, filled) = (product.rows, product.n_in / 32);
-        let blocks = filled.next_multiple_of(16);
+        let (rows, blocks) = (product.rows, (product.n_in / 32).next_multiple_of(16));
         let mut plan = Plan::default();
         let q = plan.room::<i8>(rows * blocks * 32);
         let d = plan.room::<f32>(rows * blocks);
@@ -49,23 +49,51 @@ impl Rounded {
         Rounded {
             rows,
             blocks,
-            filled,
             q: base.at(q),
             d: base.at(d),
             start: start.map(|at| base.at::<i32>(at).cast_const()),
             sum: sum.map(|at| base.at::<f32>(at).cast_const()),
         }
     }
-
-    /// Blocks of class c: how many rounds have a block there.
-    #[inline(always)]
-    pub(super) fn rounds(&self, class: usize) -> usize {
-        self.filled.saturating_sub(class).div_ceil(16)
-    }
 }
 
 /// 2⁻¹²⁰: a block whose largest magnitude is below it is zero, because 127 divided by that is no f32 any more.
 pub(super) const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);
+
+/// A block of 32 activations in eight bits.
+struct Block {
+    q: [i8; 32],
+    d: f32,
+    /// Σq of the groups: the whole block, or its halves.
+    sums: [i32; 2],
+}
+
+impl Block {
+    const ZERO: Block = Block { q: [0; 32], d: 0.0, sums: [0; 2] };
+
+    /// Block `b` of a row; zero past its end.
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(x: &[f32], b: usize, group: usize) -> Block {
+        let Some(x) = x.get(32 * b..32 * b + 32) else { return Block::ZERO };
+        // SAFETY: 32 values; the level is the caller's.
+        unsafe {
+            let largest = L::largest_of_32(x.as_ptr());
+            if largest >= 0x7F80_0000 || f32::from_bits(largest) < SMALLEST {
+                return Block { d: if largest >= 0x7F80_0000 { f32::NAN } else { 0.0 }, ..Block::ZERO };
+            }
+            let largest = f32::from_bits(largest);
+            let inverse = L::splat(127.0 / largest);
+            let mut q = [0; 32];
+            L::store_i8(q.as_mut_ptr(), L::round(L::mul(L::load(x.as_ptr()), inverse)));
+            L::store_i8(q.as_mut_ptr().add(16), L::round(L::mul(L::load(x.as_ptr().add(16)), inverse)));
+            let mut sums = L::sums_of_sixteen(q.as_ptr());
+            if group == 32 {
+                sums[0] += sums[1];
+            }
+            Block { q, d: largest / 127.0, sums }
+        }
+    }
+}
 
 struct RoundRow<'a> {
     x: &'a [f32],
@@ -85,40 +113,116 @@ impl Kernel for RoundRow<'_> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let first = self.row * self.blocks;
         for b in 0..self.blocks {
+            let at = self.row * self.blocks + b;
             // SAFETY: block b of this row in arrays of rows · blocks, each row written by one thread; the level is the caller's.
             unsafe {
-                let at = first + b;
-                let q = self.base.at::<i8>(self.q).add(at * 32);
-                let put = |d: f32, sums: [i32; 2]| {
-                    *self.base.at::<f32>(self.d).add(at) = d;
-                    for half in 0..2 {
-                        *self.base.at::<i32>(self.start[half]).add(at) = -i32::from(self.offset) * sums[half];
-                        *self.base.at::<f32>(self.sum[half]).add(at) = d * sums[half] as f32;
+                let Block { q, d, sums } = Block::of::<L>(self.x, b, self.group);
+                self.base.at::<[i8; 32]>(self.q).add(at).write(q);
+                self.base.at::<f32>(self.d).add(at).write(d);
+                for half in 0..2 {
+                    self.base.at::<i32>(self.start[half]).add(at).write(-i32::from(self.offset) * sums[half]);
+                    self.base.at::<f32>(self.sum[half]).add(at).write(d * sums[half] as f32);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of activations rounded to eight bits, as panels meet them.
+///
+/// ```text
+///   strip by strip (tiles.rs), in it tile by tile, in it block by block:   one record for the T rows of the tile
+///   record, in words of four bytes:   q₀₋₃ × T │ q₄₋₇ × T │ … │ q₂₈₋₃₁ × T │ d × T │ start of each group × T │ sum of each × T
+/// ```
+///
+/// The meaning of the words is as in [`Rounded`].
+pub(super) struct Records {
+    pub(super) tiles: Tiles,
+    rows: usize,
+    words: *mut i32,
+}
+
+// SAFETY: a pointer into a buffer that nobody writes while this exists; see `Records::new`.
+unsafe impl Sync for Records {}
+
+impl Records {
+    /// Where the scale stands in the record of one row.
+    pub(super) const SCALE: usize = 8;
+    /// Where the starts stand; the sums follow.
+    pub(super) const STARTS: usize = 9;
+
+    /// Words of a record for each of its rows.
+    pub(super) const fn words(groups: usize) -> usize {
+        Records::STARTS + 2 * groups
+    }
+
+    /// Rounds the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
+    pub(super) fn new(
+        m: &Machine,
+        product: &Product<'_>,
+        (group, offset): (usize, u8),
+        strip: usize,
+        buffer: &mut Buffer,
+    ) -> Records {
+        let (rows, blocks, groups) = (product.rows, product.n_in / 32, 32 / group);
+        let tiles = Tiles::new(m.level, rows);
+        let mut plan = Plan::default();
+        let words = plan.room::<i32>(rows * blocks * Records::words(groups));
+        let records = Records { tiles, rows, words: buffer.for_plan(&plan).at(words) };
+        m.in_ranges(tiles.count, 1, (2 << 10) / product.n_in, &|range, _| {
+            for tile in range {
+                lanes::run(m.level, RoundTile { records: &records, product, tile, group, offset, strip });
+            }
+        });
+        records
+    }
+
+    /// The records of a strip of the tile that begins with row `row`.
+    #[inline(always)]
+    pub(super) fn of(&self, strip: &Strip, row: usize, groups: usize) -> *mut i32 {
+        self.words.wrapping_add((strip.before * self.rows + row * strip.rounds.len()) * Records::words(groups))
+    }
+}
+
+/// Rounds the rows of one tile.
+struct RoundTile<'a> {
+    records: &'a Records,
+    product: &'a Product<'a>,
+    tile: usize,
+    group: usize,
+    offset: u8,
+    strip: usize,
+}
+
+impl Kernel for RoundTile<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let RoundTile { records, product, tile, group, offset, strip: most } = self;
+        let (rows, groups, n_in) = (records.tiles.rows(tile), 32 / group, product.n_in);
+        let height = rows.len();
+        for strip in strips(n_in / 32, most) {
+            let mut to = records.of(&strip, rows.start, groups);
+            for round in strip.rounds.clone() {
+                for (t, row) in rows.clone().enumerate() {
+                    let x = &product.x[row * n_in..][..n_in];
+                    // SAFETY: the records of this tile, which one thread writes; the level is the caller's.
+                    unsafe {
+                        let Block { q, d, sums } = Block::of::<L>(x, round * 16 + strip.class, group);
+                        let put = |word: usize, value: i32| to.add(word * height + t).write(value);
+                        for (k, q) in q.as_chunks::<4>().0.iter().enumerate() {
+                            put(k, i32::from_ne_bytes(q.map(|q| q as u8)));
+                        }
+                        put(Records::SCALE, d.to_bits() as i32);
+                        for g in 0..groups {
+                            put(Records::STARTS + g, -i32::from(offset) * sums[g]);
+                            put(Records::STARTS + groups + g, (d * sums[g] as f32).to_bits() as i32);
+                        }
                     }
-                };
-                let zero = || std::ptr::write_bytes(q, 0, 32);
-                let Some(x) = self.x.get(32 * b..32 * b + 32) else {
-                    zero();
-                    put(0.0, [0, 0]);
-                    continue;
-                };
-                let largest = L::largest_of_32(x.as_ptr());
-                if largest >= 0x7F80_0000 || f32::from_bits(largest) < SMALLEST {
-                    zero();
-                    put(if largest >= 0x7F80_0000 { f32::NAN } else { 0.0 }, [0, 0]);
-                    continue;
                 }
-                let largest = f32::from_bits(largest);
-                let inverse = L::splat(127.0 / largest);
-                L::store_i8(q, L::round(L::mul(L::load(x.as_ptr()), inverse)));
-                L::store_i8(q.add(16), L::round(L::mul(L::load(x.as_ptr().add(16)), inverse)));
-                let mut sums = L::sums_of_sixteen(q);
-                if self.group == 32 {
-                    sums[0] += sums[1];
-                }
-                put(largest / 127.0, sums);
+                to = to.wrapping_add(Records::words(groups) * height);
             }
         }
     }

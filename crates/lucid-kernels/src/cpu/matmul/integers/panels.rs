@@ -1,0 +1,268 @@
+//! Many rows: lanes are outputs.
+//!
+//! ```text
+//!   panel of 16 outputs:   for class 0: block 0, 16, 32 …; class 1: block 1, 17 …; …
+//!   a block:               8 vectors, each four codes of all 16 outputs:   │ o₀ ···· │ o₁ ···· │ … │ o₁₅ ···· │
+//!   micro-kernel:          acc[v][t] += vector v · (four bytes of row t, in every lane)      v < PANELS, t < ROWS
+//!   end of a block:        p[v][t] = fma(scale[v] · d[t], acc, p[v][t])
+//!   end of a class:        y[v][t] = y[v][t] + p[v][t]
+//! ```
+//!
+//! `tiles.rs` draws the order of all that. Weights are met in L1, and what a tile needs of the activations lies in one piece and in
+//! order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes stay
+//! unsigned, as the instruction wants them.
+
+use super::{Places, Shape, UnpackRows, Unpacked, dot, row_codes, starts};
+use crate::{
+    cpu::{
+        Machine, Parts,
+        buffer::Plan,
+        matmul::{
+            Product, Unpack,
+            prepare::Records,
+            tiles::{Strip, strips, with_tile},
+        },
+    },
+    lanes::{self, Kernel, Lanes, each},
+};
+use std::marker::PhantomData;
+
+/// Values in a round: sixteen blocks.
+const ROUND: usize = 512;
+/// Rounds in a strip: 2 panels × 512 bytes × 20 leave a third of a small L1 to everything else.
+const STRIP: usize = 20;
+/// How many blocks ahead activations are asked for.
+const AHEAD: usize = 4;
+
+/// The product with more than a few rows.
+pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
+    let mut scratch = m.scratch();
+    let scratch = &mut *scratch;
+    let x = Records::new(m, product, (B::GROUP, B::OFFSET), STRIP, &mut scratch.shared);
+    let blocks = (product.n_in / 32).next_multiple_of(16);
+    let mut plan = Plan::default();
+    // Sixteen weight rows are unpacked a round at a time, which fits L1.
+    let unpacked = Places::new::<S>(&mut plan, 16 * row_codes(16), 16 * 16);
+    let panels = Places::new::<S>(&mut plan, 2 * panel_bytes(blocks), 2 * blocks * 16);
+    let sums = [(); 2].map(|()| plan.room::<f32>(product.rows * 32));
+    let buffers = Parts::new(&mut scratch.threads);
+    product.run(m, &|outputs, thread| {
+        // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
+        let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
+        let (unpacked, panels) = (unpacked.of(base), panels.of(base));
+        let sums = sums.map(|at| base.at(at));
+        for first in outputs.clone().step_by(32) {
+            let filled = (outputs.end - first).min(32);
+            for v in 0..filled.div_ceil(16) {
+                // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
+                let rows = first + 16 * v..outputs.end.min(first + 16 * v + 16);
+                for round in 0..blocks / 16 {
+                    let stride = product.row_bytes;
+                    let from = round * ROUND / B::LEN * B::BYTES;
+                    let bytes = (ROUND / B::LEN * B::BYTES).min(stride - from);
+                    // Meanwhile the next round of the same row is fetched, and at the end of a row the next panel's.
+                    let ahead = if from + bytes < stride { bytes } else { 16 * stride - from };
+                    let w = &product.w[rows.start * stride + from..(rows.end - 1) * stride + from + bytes];
+                    let (to, width, format) = (unpacked, 16, PhantomData);
+                    lanes::run(m.level, UnpackRows::<B> { w, stride, bytes, ahead, to, width, format });
+                    let (from, to, shape) = (unpacked, panel::<S>(panels, v, blocks), PhantomData);
+                    lanes::run(m.level, Pack::<S> { from, to, round, blocks, shape });
+                }
+            }
+            lanes::run(
+                m.level,
+                Multiply::<S> { x: &x, panels, blocks, sums, product, first, filled, shape: PhantomData },
+            );
+        }
+    });
+}
+
+/// Bytes from one class of a panel to the next: its blocks, and a line more so that classes do not share cache sets.
+#[inline(always)]
+const fn class_bytes(blocks: usize) -> usize {
+    blocks / 16 * ROUND + 64
+}
+
+/// Bytes of the codes of a panel.
+#[inline(always)]
+const fn panel_bytes(blocks: usize) -> usize {
+    16 * class_bytes(blocks)
+}
+
+/// Panel `v` of two.
+#[inline(always)]
+fn panel<S: Shape>(panels: Unpacked, v: usize, blocks: usize) -> Unpacked {
+    let scales = v * blocks * S::GROUPS * 16;
+    Unpacked {
+        codes: panels.codes.wrapping_add(v * panel_bytes(blocks)),
+        scales: panels.scales.wrapping_add(scales),
+        mins: panels.mins.wrapping_add(scales),
+    }
+}
+
+/// Puts one round of sixteen unpacked rows into its places of a panel.
+struct Pack<S> {
+    from: Unpacked,
+    to: Unpacked,
+    round: usize,
+    blocks: usize,
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape> Kernel for Pack<S> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let Pack { from, to, round, blocks, .. } = self;
+        // SAFETY: `from` holds sixteen rows of sixteen blocks and `to` is a panel of `blocks`; the level is the caller's. A vector of
+        // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
+        unsafe {
+            for b in (0..16).step_by(2) {
+                let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * row_codes(16) + 32 * b).cast())));
+                for k in 0..16 {
+                    let class = b + k / 8;
+                    L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), columns[k]);
+                }
+            }
+            let groups = 16 * S::GROUPS;
+            for (from, to) in
+                [(from.scales, to.scales), (from.mins, to.mins)].into_iter().take(1 + usize::from(S::MINS))
+            {
+                for g in (0..groups).step_by(16) {
+                    let columns = L::transpose(each!(16, i => L::load(from.add(i * groups + g))));
+                    for k in 0..16 {
+                        let (class, half) = ((g + k) / S::GROUPS, (g + k) % S::GROUPS);
+                        L::store(to.add(((class * (blocks / 16) + round) * S::GROUPS + half) * 16), columns[k]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Up to 32 outputs for all rows.
+struct Multiply<'a, S> {
+    x: &'a Records,
+    panels: Unpacked,
+    blocks: usize,
+    /// 32 sums of every row: of the finished classes, and of the class at work from strip to strip.
+    sums: [*mut f32; 2],
+    product: &'a Product<'a>,
+    first: usize,
+    filled: usize,
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape> Kernel for Multiply<'_, S> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let tiles = self.x.tiles;
+        let panels = self.filled.div_ceil(16);
+        for strip in strips(self.product.n_in / 32, STRIP) {
+            for tile in 0..tiles.count {
+                let rows = tiles.rows(tile);
+                for v in (0..panels).step_by(L::VECTORS) {
+                    let wide = L::VECTORS.min(panels - v);
+                    // SAFETY: the level is the caller's; rows and panels lie within the product.
+                    unsafe {
+                        with_tile!(rows.len(), wide, |ROWS, PANELS| self.tile::<L, ROWS, PANELS>(&strip, rows.start, v))
+                    }
+                }
+            }
+        }
+        for t in 0..self.product.rows {
+            for v in 0..panels {
+                let mut outputs = [0f32; 16];
+                // SAFETY: there are 32 sums of each row; every output is in one piece.
+                unsafe {
+                    L::store(outputs.as_mut_ptr(), L::canonical(L::load(self.sums[0].add(t * 32 + 16 * v))));
+                    self.product.put(t, self.first + 16 * v, &outputs);
+                }
+            }
+        }
+    }
+}
+
+impl<S: Shape> Multiply<'_, S> {
+    /// One strip of ROWS rows from `row` against PANELS panels from `v`: the micro-kernel.
+    #[inline(always)]
+    unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(&self, strip: &Strip, row: usize, v: usize) {
+        let (blocks, class) = (self.blocks, strip.class);
+        let record = Records::words(S::GROUPS) * ROWS;
+        // SAFETY: panels have `blocks` blocks, every row its records and sums; the level is the caller's.
+        unsafe {
+            let panels: [Unpacked; PANELS] = each!(PANELS, i => panel::<S>(self.panels, v + i, blocks));
+            let mut x = self.x.of(strip, row, S::GROUPS);
+            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 32 + 16 * (v + i));
+            let mut p = [[L::splat(0.0); ROWS]; PANELS];
+            for i in 0..PANELS {
+                for t in 0..ROWS {
+                    if !strip.first {
+                        p[i][t] = L::load(at(self.sums[1], i, t));
+                    }
+                    L::prefetch(at(self.sums[0], i, t + ROWS).cast());
+                }
+            }
+            for round in strip.rounds.clone() {
+                for line in 0..(4 * record).div_ceil(64) {
+                    L::prefetch(x.wrapping_add(AHEAD * record + 16 * line).cast());
+                }
+                let block = class * (blocks / 16) + round;
+                for g in 0..S::GROUPS {
+                    let mut acc = [[L::splat_i32(0); ROWS]; PANELS];
+                    if starts::<L, S>() {
+                        for t in 0..ROWS {
+                            let start = L::splat_i32(*x.add((Records::STARTS + g) * ROWS + t));
+                            for i in 0..PANELS {
+                                acc[i][t] = start;
+                            }
+                        }
+                    }
+                    for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
+                        let from = class * class_bytes(blocks) + round * ROUND + k * 64;
+                        let codes: [L::B; PANELS] = each!(PANELS, i => L::load_bytes(panels[i].codes.add(from)));
+                        for t in 0..ROWS {
+                            let q = L::splat_bytes(x.add(k * ROWS + t).cast());
+                            for i in 0..PANELS {
+                                acc[i][t] = dot::<L, S>(acc[i][t], codes[i], q);
+                            }
+                        }
+                    }
+                    for i in 0..PANELS {
+                        let scale = L::load(panels[i].scales.add((block * S::GROUPS + g) * 16));
+                        for t in 0..ROWS {
+                            let d = L::splat(f32::from_bits(*x.add(Records::SCALE * ROWS + t) as u32));
+                            p[i][t] = L::fma(L::mul(scale, d), L::to_f32(acc[i][t]), p[i][t]);
+                        }
+                    }
+                }
+                if S::MINS {
+                    for g in 0..S::GROUPS {
+                        for i in 0..PANELS {
+                            let min = L::load(panels[i].mins.add((block * S::GROUPS + g) * 16));
+                            for t in 0..ROWS {
+                                let sum = *x.add((Records::STARTS + S::GROUPS + g) * ROWS + t);
+                                p[i][t] = L::fma(min, L::splat(f32::from_bits(sum as u32)), p[i][t]);
+                            }
+                        }
+                    }
+                }
+                x = x.add(record);
+            }
+            for i in 0..PANELS {
+                for t in 0..ROWS {
+                    if strip.last {
+                        let sum = at(self.sums[0], i, t);
+                        let before = if class == 0 { L::splat(0.0) } else { L::load(sum) };
+                        L::store(sum, L::add(before, p[i][t]));
+                    } else {
+                        L::store(at(self.sums[1], i, t), p[i][t]);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! How a product of many rows is cut up, of integers and of floats.
+//!
+//! ```text
+//!                       16 outputs   16 outputs
+//!                    ┌────────────┬────────────┐
+//!   class 0, strip 0 │ ░░░░░░░░░░ │ ░░░░░░░░░░ │  a strip of two panels, unpacked: a dozen KB, which stay in L1 while …
+//!           strip 1  │            │            │
+//!   class 1, strip 0 │            │            │
+//!   …                └────────────┴────────────┘
+//!   rows of activations, tile by tile:  ▓▓ ▓▓ ▓▓ ▓▓ …   … all tiles pass, in the order in which they lie in memory
+//! ```
+//!
+//! A micro-kernel holds a tile of rows by two panels in registers. The sixteen classes come one after the other; the partial sums
+//! of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
+
+use crate::{
+    lanes::{self, Kernel, Lanes},
+    level::Level,
+};
+use std::ops::Range;
+
+/// Rows in tiles: as few as can be, as equal as can be.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles {
+    rows: usize,
+    pub(super) count: usize,
+}
+
+impl Tiles {
+    /// Of so many rows, for the micro-kernels of a level.
+    pub(super) fn new(level: Level, rows: usize) -> Tiles {
+        Tiles { rows, count: rows.div_ceil(lanes::run(level, Height)) }
+    }
+
+    /// The rows of a tile.
+    #[inline(always)]
+    pub(super) fn rows(self, tile: usize) -> Range<usize> {
+        tile * self.rows / self.count..(tile + 1) * self.rows / self.count
+    }
+}
+
+/// Rows of a micro-kernel.
+struct Height;
+
+impl Kernel for Height {
+    type Out = usize;
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) -> usize {
+        L::ROWS
+    }
+}
+
+/// Consecutive rounds of one class: every sixteenth block of a row, or every sixteenth value.
+#[derive(Clone)]
+pub(super) struct Strip {
+    pub(super) class: usize,
+    pub(super) rounds: Range<usize>,
+    /// Rounds of all strips before this one.
+    pub(super) before: usize,
+    /// Whether the class begins here.
+    pub(super) first: bool,
+    /// Whether the class ends here.
+    pub(super) last: bool,
+}
+
+/// The strips of rows of so many blocks (or values), none longer than `most` rounds, each as long as its neighbours.
+pub(super) fn strips(units: usize, most: usize) -> impl Iterator<Item = Strip> {
+    let mut before = 0;
+    (0..16).flat_map(move |class| {
+        let rounds = units.saturating_sub(class).div_ceil(16);
+        let count = rounds.div_ceil(most);
+        let start = before;
+        before += rounds;
+        (0..count).map(move |i| {
+            let part = i * rounds / count..(i + 1) * rounds / count;
+            Strip { class, before: start + part.start, rounds: part, first: i == 0, last: i + 1 == count }
+        })
+    })
+}
+
+/// Calls `$call` with constants for the height of a tile and its count of panels, which micro-kernels take at compile time.
+macro_rules! with_tile {
+    ($rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {
+        with_tile!(@arms $rows, $panels, $ROWS, $PANELS, $call, (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2))
+    };
+    (@arms $rows:expr, $panels:expr, $ROWS:ident, $PANELS:ident, $call:expr, $(($r:literal, $p:literal))*) => {
+        match ($rows, $panels) {
+            $(($r, $p) => {
+                const $ROWS: usize = $r;
+                const $PANELS: usize = $p;
+                // Taller or wider than the level's registers hold is never asked for, and so not compiled.
+                if $r <= L::ROWS && $p <= L::VECTORS { $call }
+            })*
+            _ => unreachable!("a tile has at most six rows and two panels"),
+        }
+    };
+}
+pub(super) use with_tile;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strips_cover_every_block_of_every_class_once_and_in_order() {
+        for units in [1, 8, 15, 16, 17, 64, 176, 177, 2048] {
+            for most in [1, 2, 7, 100] {
+                let mut seen = vec![false; units];
+                let (mut before, mut open) = (0, false);
+                for strip in strips(units, most) {
+                    assert!((1..=most).contains(&strip.rounds.len()));
+                    assert_eq!(strip.before, before);
+                    assert_eq!(strip.first, !open);
+                    before += strip.rounds.len();
+                    open = !strip.last;
+                    for round in strip.rounds {
+                        assert!(!std::mem::replace(&mut seen[round * 16 + strip.class], true));
+                    }
+                }
+                assert!(!open && seen.iter().all(|&seen| seen) && before == units);
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_cover_the_rows_and_none_is_too_high() {
+        for level in Level::available() {
+            let most = lanes::run(level, Height);
+            for rows in 1..100 {
+                let tiles = Tiles::new(level, rows);
+                let mut next = 0;
+                for tile in 0..tiles.count {
+                    let part = tiles.rows(tile);
+                    assert_eq!(part.start, next);
+                    assert!((1..=most).contains(&part.len()));
+                    next = part.end;
+                }
+                assert_eq!(next, rows);
+            }
+        }
+    }
+}
