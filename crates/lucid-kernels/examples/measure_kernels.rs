@@ -66,7 +66,7 @@ fn main() {
                 for (r, &rows) in rows.iter().enumerate() {
                     let x: Vec<f32> = (0..rows * n_in).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
                     let mut y = vec![0.0; rows * n_out];
-                    let calls = (2e9 / (n_out * n_in * rows) as f64).clamp(1.0, 60.0) as usize;
+                    let calls = (2e9 / (n_out * n_in * rows) as f64).clamp(10.0, 60.0) as usize;
                     for call in 0..=calls {
                         let at = (call * bytes) % (store.len() - bytes);
                         let begun = now();

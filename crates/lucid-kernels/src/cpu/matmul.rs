@@ -24,11 +24,12 @@ mod tiles;
 #[cfg(test)]
 pub(super) mod twin;
 
-use super::{Machine, Parts, buffer::Plan};
+use super::{Machine, Parts, buffer::Plan, partial};
 use crate::formats::{
     Format,
     unpack::{Unpack, with_unpack},
 };
+use crate::lanes::Lanes;
 use std::ops::Range;
 
 /// How activations enter a product with quantised weights. Weights of plain floats always meet the activations as they are.
@@ -96,6 +97,23 @@ impl Product<'_> {
             }
         };
         m.in_ranges(self.n_out, 16, grain, task);
+    }
+
+    /// Writes the outputs of one row from `first` on that one or two panels have summed.
+    ///
+    /// # Safety
+    /// Nobody else writes them at the same time; there are sixteen sums for each panel; the level's instructions exist.
+    #[inline(always)]
+    unsafe fn put_sums<L: Lanes>(&self, t: usize, first: usize, sums: *const f32, panels: usize) {
+        let n = (self.n_out - first).min(16 * panels);
+        let at = t * self.n_out + first;
+        // SAFETY: the caller's word; `store` keeps to the slice.
+        unsafe {
+            let y = self.y.part(at..at + n);
+            for v in 0..panels {
+                partial::store::<L>(y, 16 * v, L::canonical(L::load(sums.add(16 * v))));
+            }
+        }
     }
 
     /// Writes up to sixteen outputs of one row.

@@ -6,7 +6,12 @@
 //! rows are widened and transposed into a panel, class by class (elements 0, 16, 32 …, then 1, 17 …), lanes are outputs, and a
 //! class ends with one addition to y.
 
-use super::{FEW, Plan, Product, integers::Total, prepare::Whole};
+use super::{
+    FEW, Plan, Product,
+    integers::Total,
+    prepare::{Columns, Whole},
+    tiles::{Strip, strips, with_tile},
+};
 use crate::{
     cpu::{Machine, Parts},
     formats::Format,
@@ -19,6 +24,11 @@ const AHEAD: usize = 4096;
 
 /// The same where sixteen rows are read side by side.
 const AHEAD_IN_ROW: usize = 768;
+
+/// Rounds in a strip: two panels × 64 bytes × 160 leave a third of a small L1 to everything else.
+const STRIP: usize = 160;
+/// How many values of a tile ahead activations are asked for.
+const AHEAD_IN_TILE: usize = 32;
 
 /// Values from one class of a panel to the next: its vectors, and one more so that classes do not share cache sets.
 #[inline(always)]
@@ -49,60 +59,62 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     };
     let decoded = width == Width::F32 && product.format != Format::F32;
     let few = product.rows <= FEW;
+    let vectors = product.n_in.div_ceil(16);
     let mut scratch = m.scratch();
     let scratch = &mut *scratch;
-    let x = Whole::new(m, product, !few, &mut scratch.shared);
     let mut plan = Plan::default();
     let row = plan.room::<f32>(if decoded { product.n_in } else { 0 });
     let tails = plan.room::<f32>(16 * 16);
-    let panel = plan.room::<f32>(if few { 0 } else { 2 * panel_floats(x.vectors) });
-    let sums = plan.room::<f32>(if few { 0 } else { x.rows * 32 });
-    let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * x.vectors * 16 });
+    let panels = plan.room::<f32>(if few { 0 } else { 2 * panel_floats(vectors) });
+    let sums = [(); 2].map(|()| plan.room::<f32>(if few { 0 } else { product.rows * 32 }));
+    let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * vectors * 16 });
     let buffers = Parts::new(&mut scratch.threads);
-    product.run(m, &|outputs, thread| {
-        // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
-        let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
-        // The bytes of weight row o, decoded into `to` where they cannot be loaded directly.
-        let bytes = |o: usize, to: *mut f32| -> *const u8 {
-            let w = product.weights(o);
-            if !decoded {
-                return w.as_ptr();
-            }
-            // SAFETY: room for a row, planned above.
-            product.format.decode(w, unsafe { std::slice::from_raw_parts_mut(to, product.n_in) });
-            to.cast_const().cast()
-        };
-        let level = m.level;
-        if few {
+    // The bytes of weight row o, decoded into `to` where they cannot be loaded directly.
+    let bytes = |o: usize, to: *mut f32| -> *const u8 {
+        let w = product.weights(o);
+        if !decoded {
+            return w.as_ptr();
+        }
+        // SAFETY: room for a row, planned above.
+        product.format.decode(w, unsafe { std::slice::from_raw_parts_mut(to, product.n_in) });
+        to.cast_const().cast()
+    };
+    // SAFETY (of `part`, in both): a thread number belongs to one thread at a time, so its buffer does, too.
+    if few {
+        let x = Whole::new(product, &mut scratch.shared);
+        product.run(m, &|outputs, thread| {
+            // SAFETY: as said above.
+            let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
             for first in outputs.clone().step_by(16) {
                 let mut p = [[[0f32; 16]; 16]; FEW];
                 for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
-                    dot_rows(level, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
+                    dot_rows(m.level, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
                 }
                 for (t, p) in p[..x.rows].iter().enumerate() {
                     // SAFETY: every output is in one piece.
-                    unsafe { product.put(t, first, &lanes::run(level, Total(p))) };
+                    unsafe { product.put(t, first, &lanes::run(m.level, Total(p))) };
                 }
             }
-        } else {
-            for first in outputs.clone().step_by(32) {
-                let filled = (outputs.end - first).min(32);
-                for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
-                    // A row past the end repeats the last one; its lane goes nowhere.
-                    let w = std::array::from_fn(|i| {
-                        bytes(
-                            (first_row + i).min(outputs.end - 1),
-                            base.at::<f32>(rows).wrapping_add(i * x.vectors * 16),
-                        )
-                    });
-                    let to = base.at::<f32>(panel).wrapping_add(v * panel_floats(x.vectors));
-                    lanes::run(level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
-                }
-                lanes::run(
-                    level,
-                    PanelProduct { x: &x, panel: base.at(panel), y: base.at(sums), product, first, filled },
-                );
+        });
+        return;
+    }
+    let x = Columns::new(m, product, STRIP, &mut scratch.shared);
+    product.run(m, &|outputs, thread| {
+        // SAFETY: as said above.
+        let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
+        for first in outputs.clone().step_by(32) {
+            let filled = (outputs.end - first).min(32);
+            for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
+                // A row past the end repeats the last one; its lane goes nowhere.
+                let w = std::array::from_fn(|i| {
+                    let to = base.at::<f32>(rows).wrapping_add(i * vectors * 16);
+                    bytes((first_row + i).min(outputs.end - 1), to)
+                });
+                let to = base.at::<f32>(panels).wrapping_add(v * panel_floats(vectors));
+                lanes::run(m.level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
             }
+            let (panels, sums) = (base.at(panels), sums.map(|at| base.at(at)));
+            lanes::run(m.level, Multiply { x: &x, panels, sums, product, first, filled });
         }
     });
 }
@@ -235,89 +247,87 @@ impl Kernel for Pack {
 }
 
 /// Up to 32 outputs for all rows.
-struct PanelProduct<'a> {
-    x: &'a Whole,
-    panel: *const f32,
-    y: *mut f32,
+struct Multiply<'a> {
+    x: &'a Columns,
+    panels: *const f32,
+    /// 32 sums of every row: of the finished classes, and of the class at work from strip to strip.
+    sums: [*mut f32; 2],
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
 }
 
-impl Kernel for PanelProduct<'_> {
+impl Kernel for Multiply<'_> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let rows = self.x.rows;
-        let tiles = rows.div_ceil(L::ROWS);
-        let vectors = self.filled.div_ceil(16);
-        // A class of a panel is small enough for L1, so it meets all rows before the next class; y waits in memory.
-        for class in 0..16 {
-            for tile in 0..tiles {
-                let (from, to) = (tile * rows / tiles, (tile + 1) * rows / tiles);
-                for v in (0..vectors).step_by(L::VECTORS) {
-                    let wide = L::VECTORS == 2 && vectors > 1;
-                    // SAFETY: the level is the caller's; rows and outputs lie within the product.
+        let tiles = self.x.tiles;
+        let panels = self.filled.div_ceil(16);
+        for strip in strips(self.product.n_in, STRIP) {
+            for tile in 0..tiles.count {
+                let rows = tiles.rows(tile);
+                for v in (0..panels).step_by(L::VECTORS) {
+                    let wide = L::VECTORS.min(panels - v);
+                    // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
-                        match (to - from, wide) {
-                            (1, false) => self.tile::<L, 1, 1>(class, from, v),
-                            (2, false) => self.tile::<L, 2, 1>(class, from, v),
-                            (3, false) => self.tile::<L, 3, 1>(class, from, v),
-                            (4, false) => self.tile::<L, 4, 1>(class, from, v),
-                            (5, false) => self.tile::<L, 5, 1>(class, from, v),
-                            (6, false) => self.tile::<L, 6, 1>(class, from, v),
-                            (1, true) => self.tile::<L, 1, 2>(class, from, v),
-                            (2, true) => self.tile::<L, 2, 2>(class, from, v),
-                            (3, true) => self.tile::<L, 3, 2>(class, from, v),
-                            (4, true) => self.tile::<L, 4, 2>(class, from, v),
-                            (5, true) => self.tile::<L, 5, 2>(class, from, v),
-                            _ => self.tile::<L, 6, 2>(class, from, v),
-                        }
+                        with_tile!(rows.len(), wide, |ROWS, PANELS| self
+                            .tile::<L, ROWS, PANELS>(&strip, rows.start, v));
                     }
                 }
             }
         }
-        for t in 0..rows {
-            for v in 0..vectors {
-                let mut outputs = [0f32; 16];
-                // SAFETY: y has 32 values of each row; every output is in one piece.
-                unsafe {
-                    L::store(outputs.as_mut_ptr(), L::canonical(L::load(self.y.add(t * 32 + 16 * v))));
-                    self.product.put(t, self.first + 16 * v, &outputs);
-                }
-            }
+        for t in 0..self.product.rows {
+            // SAFETY: there are 32 sums of each row; every output is in one piece; the level is the caller's.
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 32), panels) }
         }
     }
 }
 
-impl PanelProduct<'_> {
-    /// One class of ROWS rows from `row` against VECTORS panels from `v`: the micro-kernel.
+impl Multiply<'_> {
+    /// One strip of ROWS rows from `row` against PANELS panels from `v`: the micro-kernel.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const ROWS: usize, const VECTORS: usize>(&self, class: usize, row: usize, v: usize) {
-        if ROWS > L::ROWS || VECTORS > L::VECTORS {
-            return; // never asked for; so it need not be compiled
-        }
-        let vectors = self.x.vectors;
-        // SAFETY: panels and rows have `vectors` vectors, y 32 values of each row; the level is the caller's.
+    unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(&self, strip: &Strip, row: usize, v: usize) {
+        let vectors = self.product.n_in.div_ceil(16);
+        // SAFETY: panels have `vectors` vectors, every row its values and sums; the level is the caller's.
         unsafe {
-            let mut p = [[L::splat(0.0); ROWS]; VECTORS];
-            let x = self.x.x.add(row * vectors * 16 + class * vectors);
-            let w = self.panel.add(v * panel_floats(vectors) + class * class_floats(vectors));
-            for i in 0..vectors {
-                let weights: [L::F; VECTORS] = each!(VECTORS, v => L::load(w.add(v * panel_floats(vectors) + i * 16)));
+            let panels: [*const f32; PANELS] = each!(PANELS, i => {
+                let class = self.panels.add((v + i) * panel_floats(vectors) + strip.class * class_floats(vectors));
+                class.add(strip.rounds.start * 16)
+            });
+            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 32 + 16 * (v + i));
+            let mut p = [[L::splat(0.0); ROWS]; PANELS];
+            for i in 0..PANELS {
                 for t in 0..ROWS {
-                    let x = L::splat(*x.add(t * vectors * 16 + i));
-                    for v in 0..VECTORS {
-                        p[v][t] = L::fma(weights[v], x, p[v][t]);
+                    if !strip.first {
+                        p[i][t] = L::load(at(self.sums[1], i, t));
+                    }
+                    L::prefetch(at(self.sums[0], i, t + ROWS).cast());
+                }
+            }
+            let x = self.x.of(strip, row);
+            for round in 0..strip.rounds.len() {
+                let x = x.add(round * ROWS);
+                if round % 2 == 0 {
+                    L::prefetch(x.wrapping_add(AHEAD_IN_TILE * ROWS).cast());
+                }
+                let weights: [L::F; PANELS] = each!(PANELS, i => L::load(panels[i].add(round * 16)));
+                for t in 0..ROWS {
+                    let x = L::splat(*x.add(t));
+                    for i in 0..PANELS {
+                        p[i][t] = L::fma(weights[i], x, p[i][t]);
                     }
                 }
             }
-            for i in 0..VECTORS {
+            for i in 0..PANELS {
                 for t in 0..ROWS {
-                    let y = self.y.add((row + t) * 32 + 16 * (v + i));
-                    let sum = if class == 0 { L::splat(0.0) } else { L::load(y) };
-                    L::store(y, L::add(sum, p[i][t]));
+                    if strip.last {
+                        let sum = at(self.sums[0], i, t);
+                        let before = if strip.class == 0 { L::splat(0.0) } else { L::load(sum) };
+                        L::store(sum, L::add(before, p[i][t]));
+                    } else {
+                        L::store(at(self.sums[1], i, t), p[i][t]);
+                    }
                 }
             }
         }

@@ -202,39 +202,37 @@ impl Kernel for RoundTile<'_> {
     unsafe fn at<L: Lanes>(self) {
         let RoundTile { records, product, tile, group, offset, strip: most } = self;
         let (rows, groups, n_in) = (records.tiles.rows(tile), 32 / group, product.n_in);
-        let height = rows.len();
-        for strip in strips(n_in / 32, most) {
-            let mut to = records.of(&strip, rows.start, groups);
-            for round in strip.rounds.clone() {
-                for (t, row) in rows.clone().enumerate() {
-                    let x = &product.x[row * n_in..][..n_in];
-                    // SAFETY: the records of this tile, which one thread writes; the level is the caller's.
-                    unsafe {
-                        let Block { q, d, sums } = Block::of::<L>(x, round * 16 + strip.class, group);
-                        let put = |word: usize, value: i32| to.add(word * height + t).write(value);
-                        for (k, q) in q.as_chunks::<4>().0.iter().enumerate() {
-                            put(k, i32::from_ne_bytes(q.map(|q| q as u8)));
-                        }
-                        put(Records::SCALE, d.to_bits() as i32);
-                        for g in 0..groups {
-                            put(Records::STARTS + g, -i32::from(offset) * sums[g]);
-                            put(Records::STARTS + groups + g, (d * sums[g] as f32).to_bits() as i32);
-                        }
+        let (height, words) = (rows.len(), Records::words(groups));
+        for (t, row) in rows.clone().enumerate() {
+            let x = &product.x[row * n_in..][..n_in];
+            for b in 0..n_in / 32 {
+                let strip = Strip::holding(b, n_in / 32, most);
+                let at = (b / 16 - strip.rounds.start) * words * height + t;
+                // SAFETY: a word of this tile's records, which one thread writes; the level is the caller's.
+                unsafe {
+                    let Block { q, d, sums } = Block::of::<L>(x, b, group);
+                    let to = records.of(&strip, rows.start, groups).add(at);
+                    for (k, q) in q.as_chunks::<4>().0.iter().enumerate() {
+                        to.add(k * height).write(i32::from_ne_bytes(q.map(|q| q as u8)));
+                    }
+                    to.add(Records::SCALE * height).write(d.to_bits() as i32);
+                    for g in 0..groups {
+                        to.add((Records::STARTS + g) * height).write(-i32::from(offset) * sums[g]);
+                        to.add((Records::STARTS + groups + g) * height).write((d * sums[g] as f32).to_bits() as i32);
                     }
                 }
-                to = to.wrapping_add(Records::words(groups) * height);
             }
         }
     }
 }
 
-/// Rows of f32 activations, padded with zeros to whole vectors.
+/// Rows of f32 activations, padded with zeros to whole vectors, for a few rows.
 #[derive(Clone, Copy)]
 pub(super) struct Whole {
     pub(super) rows: usize,
     /// Vectors of a row.
     pub(super) vectors: usize,
-    /// Row t from `t · vectors · 16`, in order; or, for panels, class by class: lane c of every vector, then lane c + 1.
+    /// Row t from `t · vectors · 16`.
     pub(super) x: *const f32,
 }
 
@@ -243,30 +241,61 @@ unsafe impl Sync for Whole {}
 
 impl Whole {
     /// Copies the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
-    pub(super) fn new(m: &Machine, product: &Product<'_>, by_class: bool, buffer: &mut Buffer) -> Whole {
+    pub(super) fn new(product: &Product<'_>, buffer: &mut Buffer) -> Whole {
         let (rows, vectors) = (product.rows, product.n_in.div_ceil(16));
         let mut plan = Plan::default();
         let at = plan.room::<f32>(rows * vectors * 16);
         let base = buffer.for_plan(&plan);
-        m.in_ranges(rows, 1, (8 << 10) / product.n_in, &|range, _| {
-            for t in range {
-                // SAFETY: each row is written by one thread.
-                let row =
-                    unsafe { std::slice::from_raw_parts_mut(base.at::<f32>(at).add(t * vectors * 16), vectors * 16) };
-                let x = &product.x[t * product.n_in..][..product.n_in];
-                if by_class {
-                    row.fill(0.0);
-                    for (r, x) in x.chunks(16).enumerate() {
-                        for (c, x) in x.iter().enumerate() {
-                            row[c * vectors + r] = *x;
+        // SAFETY: the buffer is borrowed, and planned for these.
+        let to = unsafe { base.slice::<f32>(at, rows * vectors * 16) };
+        for (to, x) in to.chunks_exact_mut(vectors * 16).zip(product.x.chunks_exact(product.n_in)) {
+            to[..x.len()].copy_from_slice(x);
+            to[x.len()..].fill(0.0);
+        }
+        Whole { rows, vectors, x: base.at(at) }
+    }
+}
+
+/// Rows of f32 activations as panels meet them: strip by strip (tiles.rs), in it tile by tile, in it value by value, each value of
+/// all rows of the tile.
+pub(super) struct Columns {
+    pub(super) tiles: Tiles,
+    rows: usize,
+    values: *mut f32,
+}
+
+// SAFETY: a pointer into a buffer that nobody writes while this exists.
+unsafe impl Sync for Columns {}
+
+impl Columns {
+    /// Copies the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
+    pub(super) fn new(m: &Machine, product: &Product<'_>, strip: usize, buffer: &mut Buffer) -> Columns {
+        let (rows, n_in) = (product.rows, product.n_in);
+        let tiles = Tiles::new(m.level, rows);
+        let mut plan = Plan::default();
+        let values = plan.room::<f32>(rows * n_in);
+        let columns = Columns { tiles, rows, values: buffer.for_plan(&plan).at(values) };
+        m.in_ranges(tiles.count, 1, (2 << 10) / n_in, &|range, _| {
+            for tile in range {
+                let rows = tiles.rows(tile);
+                for strip in strips(n_in, strip) {
+                    let (n, to) = (strip.rounds.len() * rows.len(), columns.of(&strip, rows.start));
+                    // SAFETY: the strip's values of this tile, which one thread writes.
+                    let to = unsafe { std::slice::from_raw_parts_mut(to, n) };
+                    for (to, round) in to.chunks_exact_mut(rows.len()).zip(strip.rounds) {
+                        for (to, row) in to.iter_mut().zip(rows.clone()) {
+                            *to = product.x[row * n_in + round * 16 + strip.class];
                         }
                     }
-                } else {
-                    row[..x.len()].copy_from_slice(x);
-                    row[x.len()..].fill(0.0);
                 }
             }
         });
-        Whole { rows, vectors, x: base.at(at) }
+        columns
+    }
+
+    /// The values of a strip for the tile that begins with row `row`.
+    #[inline(always)]
+    pub(super) fn of(&self, strip: &Strip, row: usize) -> *mut f32 {
+        self.values.wrapping_add(strip.before * self.rows + row * strip.rounds.len())
     }
 }

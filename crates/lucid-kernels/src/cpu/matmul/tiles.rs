@@ -19,23 +19,27 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Rows in tiles: as few as can be, as equal as can be.
+/// Rows in tiles: as few as can be, as equal as can be, the higher ones first.
 #[derive(Clone, Copy)]
 pub(super) struct Tiles {
-    rows: usize,
     pub(super) count: usize,
+    height: usize,
+    /// How many are one row higher.
+    higher: usize,
 }
 
 impl Tiles {
     /// Of so many rows, for the micro-kernels of a level.
     pub(super) fn new(level: Level, rows: usize) -> Tiles {
-        Tiles { rows, count: rows.div_ceil(lanes::run(level, Height)) }
+        let count = rows.div_ceil(lanes::run(level, Height));
+        Tiles { count, height: rows / count, higher: rows % count }
     }
 
     /// The rows of a tile.
     #[inline(always)]
     pub(super) fn rows(self, tile: usize) -> Range<usize> {
-        tile * self.rows / self.count..(tile + 1) * self.rows / self.count
+        let start = tile * self.height + tile.min(self.higher);
+        start..start + self.height + usize::from(tile < self.higher)
     }
 }
 
@@ -64,19 +68,23 @@ pub(super) struct Strip {
     pub(super) last: bool,
 }
 
-/// The strips of rows of so many blocks (or values), none longer than `most` rounds, each as long as its neighbours.
+impl Strip {
+    /// The strip that holds block (or value) `unit` of rows of `units`, where none is longer than `most` rounds.
+    #[inline(always)]
+    pub(super) fn holding(unit: usize, units: usize, most: usize) -> Strip {
+        let (class, round) = (unit % 16, unit / 16);
+        let of_class = units.saturating_sub(class).div_ceil(16);
+        let start = round / most * most;
+        let end = (start + most).min(of_class);
+        let before = class * (units / 16) + class.min(units % 16) + start;
+        Strip { class, rounds: start..end, before, first: start == 0, last: end == of_class }
+    }
+}
+
+/// All strips, in order.
 pub(super) fn strips(units: usize, most: usize) -> impl Iterator<Item = Strip> {
-    let mut before = 0;
-    (0..16).flat_map(move |class| {
-        let rounds = units.saturating_sub(class).div_ceil(16);
-        let count = rounds.div_ceil(most);
-        let start = before;
-        before += rounds;
-        (0..count).map(move |i| {
-            let part = i * rounds / count..(i + 1) * rounds / count;
-            Strip { class, before: start + part.start, rounds: part, first: i == 0, last: i + 1 == count }
-        })
-    })
+    (0..16.min(units))
+        .flat_map(move |class| (class..units).step_by(16 * most).map(move |unit| Strip::holding(unit, units, most)))
 }
 
 /// Calls `$call` with constants for the height of a tile and its count of panels, which micro-kernels take at compile time.

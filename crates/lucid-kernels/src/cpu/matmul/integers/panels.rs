@@ -174,14 +174,8 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
             }
         }
         for t in 0..self.product.rows {
-            for v in 0..panels {
-                let mut outputs = [0f32; 16];
-                // SAFETY: there are 32 sums of each row; every output is in one piece.
-                unsafe {
-                    L::store(outputs.as_mut_ptr(), L::canonical(L::load(self.sums[0].add(t * 32 + 16 * v))));
-                    self.product.put(t, self.first + 16 * v, &outputs);
-                }
-            }
+            // SAFETY: there are 32 sums of each row; every output is in one piece; the level is the caller's.
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 32), panels) }
         }
     }
 }
