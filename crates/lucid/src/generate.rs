@@ -36,9 +36,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tokens of a prompt computed at a time: enough that a matrix is read seldom, and few enough that the progress moves and
-/// a cancellation is heard.
-const CHUNK: usize = 64;
+/// Tokens of a prompt computed at a time, first and at most. Long chunks are faster, for a matrix is read and unpacked once in
+/// each; but the progress moves, and a cancellation is heard, between two.
+const CHUNK: (usize, usize) = (64, 512);
+/// A chunk that took less than this is followed by one twice as long.
+const SHORT: Duration = Duration::from_millis(250);
 
 /// One sequence on one model: the tokens so far, and their cache.
 pub struct Session<'m, 'f, B: Backend> {
@@ -176,12 +178,19 @@ impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
         self.cache.truncate(0, reused);
         self.seen.truncate(reused);
         let (mut logits, mut end) = (Vec::new(), None);
-        for chunk in prompt[reused..].chunks(CHUNK) {
+        let (mut rest, mut size) = (&prompt[reused..], CHUNK.0);
+        while !rest.is_empty() {
             if cancel.load(Ordering::Relaxed) {
                 end = Some(End::Cancelled);
                 break;
             }
+            let (chunk, after) = rest.split_at(size.min(rest.len()));
+            let begun = Instant::now();
             self.step(chunk, &mut logits)?;
+            if begun.elapsed() < SHORT {
+                size = CHUNK.1.min(2 * size);
+            }
+            rest = after;
             progress(self.seen.len(), prompt.len());
         }
         prompt.iter().for_each(|&id| chain.accept(id));
