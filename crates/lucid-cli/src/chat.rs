@@ -68,16 +68,9 @@ pub(crate) struct Args {
     compute: Compute,
 }
 
-impl Args {
-    /// What each flag by itself cannot check.
-    fn check(&self) -> Result<(), String> {
-        self.sampling.check().map_err(|fault| fault.to_string())
-    }
-}
-
 /// Loads the model and talks.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    if let Err(fault) = args.check() {
+    if let Err(fault) = args.sampling.check(None) {
         wrong_usage::<Args>("lucid chat", fault);
     }
     let file = model::open(args.model.as_deref())?;
@@ -106,7 +99,7 @@ fn converse<B: Backend>(args: Args, file: &ModelFile, backend: &B) -> anyhow::Re
         messages: Vec::new(),
         system: args.system.clone(),
         answers: 0,
-        settings: Settings::new(env::args_os().collect()),
+        settings: Settings::new(env::args_os().collect(), model.vocab()),
         args,
         words,
         template,
@@ -194,9 +187,15 @@ impl<B: Backend> Chat<'_, '_, B> {
             Command::Set(None) => self.aside(&self.settings.shown().map_err(anyhow::Error::msg)?)?,
             Command::Set(Some((name, value))) => {
                 self.args = self.settings.set(&name, &value).map_err(anyhow::Error::msg)?;
-                self.params = self.args.sampling.params();
-                if self.params.check(self.vocab).is_ok() {
-                    self.aside(&format!("{name} {value}"))?;
+                let before = std::mem::replace(&mut self.params, self.args.sampling.params()).seed;
+                match (name.as_str(), self.args.sampling.random_seed()) {
+                    ("seed", true) => self.aside(&format!("seed {}", self.params.seed))?,
+                    (_, random) => {
+                        if random {
+                            self.params.seed = before; // chance was asked once
+                        }
+                        self.aside(&format!("{name} {value}"))?;
+                    }
                 }
             }
             Command::Regenerate => {

@@ -89,7 +89,7 @@ pub(crate) struct Args {
 /// Checks what can be checked at once, reads the prompt, and generates.
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let started = Instant::now();
-    if let Err(fault) = args.sampling.check() {
+    if let Err(fault) = args.sampling.check(None) {
         wrong_usage::<Args>("lucid run", fault);
     }
     let file = model::open(args.model.as_deref())?;

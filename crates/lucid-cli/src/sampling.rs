@@ -133,10 +133,10 @@ fn logit_bias(text: &str) -> std::result::Result<(u32, f32), String> {
 }
 
 impl Sampling {
-    /// Whether every value means something, as far as that can be told without a model.
-    pub fn check(&self) -> Result<()> {
-        // whether the ids of --logit-bias exist is known once there is a vocabulary
-        Params { logit_bias: Vec::new(), ..self.params() }.check(usize::MAX)
+    /// Whether every value means something, for a vocabulary of this size where it is known. The sentence names the flag at
+    /// fault.
+    pub fn check(&self, vocab: Option<usize>) -> std::result::Result<(), String> {
+        check(&self.params(), vocab.unwrap_or(usize::MAX))
     }
 
     /// Whether the user left the seed to chance, and must be told which it is.
@@ -186,13 +186,38 @@ impl Sampling {
     }
 }
 
+/// Whether the parameters mean something for a vocabulary of this size, in the words of who typed flags.
+fn check(params: &Params, vocab: usize) -> std::result::Result<(), String> {
+    match params.fault(vocab) {
+        Some((parameter, what)) => Err(format!("{} {what}", flag(parameter))),
+        None => Ok(()),
+    }
+}
+
+/// The flag that sets a parameter.
+fn flag(parameter: &str) -> String {
+    let name = match parameter {
+        "penalty_repeat" => "repeat-penalty",
+        "penalty_freq" => "frequency-penalty",
+        "penalty_present" => "presence-penalty",
+        "penalty_last_n" => "repeat-last-n",
+        "typ_p" => "typical",
+        "dynatemp_exponent" => "dynatemp-exp",
+        "mirostat_tau" => "mirostat-ent",
+        "mirostat_eta" => "mirostat-lr",
+        alike => &alike.replace('_', "-"),
+    };
+    format!("--{name}")
+}
+
 /// A fresh chain of these parameters for a model.
-pub(crate) fn chain(params: &Params, tokenizer: &Tokenizer, vocab: usize, context: usize) -> Result<Chain> {
+pub(crate) fn chain(params: &Params, tokenizer: &Tokenizer, vocab: usize, context: usize) -> anyhow::Result<Chain> {
+    check(params, vocab).map_err(anyhow::Error::msg)?;
     let breakers = match params.dry_multiplier > 0.0 {
         true => breakers(&params.dry_sequence_breakers, tokenizer)?,
         false => Breakers::default(),
     };
-    Chain::new(params, vocab, context, breakers)
+    Ok(Chain::new(params, vocab, context, breakers)?)
 }
 
 fn breakers(strings: &[String], tokenizer: &Tokenizer) -> Result<Breakers> {
@@ -261,6 +286,46 @@ mod tests {
         assert_eq!(params(&all.split_whitespace().collect::<Vec<_>>()), expected);
         assert_eq!(params(&["--sampling-seq", "tk"]).samplers, [Sampler::Temperature, Sampler::TopK]);
         assert!(params(&["--dry-sequence-breaker", "none"]).dry_sequence_breakers.is_empty());
+    }
+
+    /// Every flag that takes a number, given one that it cannot mean.
+    #[test]
+    fn what_a_flag_cannot_mean_is_told_by_the_name_of_the_flag() {
+        let wrong = [
+            ("temperature", "-1"),
+            ("top-p", "7"),
+            ("min-p", "NaN"),
+            ("logit-bias", "5=inf"),
+            ("repeat-penalty", "0"),
+            ("presence-penalty", "inf"),
+            ("frequency-penalty", "NaN"),
+            ("repeat-last-n", "-2"),
+            ("dry-multiplier", "-1"),
+            ("dry-base", "0.5"),
+            ("dry-penalty-last-n", "-2"),
+            ("top-n-sigma", "inf"),
+            ("typical", "-0.1"),
+            ("xtc-probability", "2"),
+            ("xtc-threshold", "2"),
+            ("dynatemp-range", "-1"),
+            ("dynatemp-exp", "-1"),
+            ("mirostat", "3"),
+            ("mirostat-lr", "-1"),
+            ("mirostat-ent", "-1"),
+        ];
+        for (flag, value) in wrong {
+            let args = ["x".to_owned(), format!("--{flag}={value}")];
+            let message = Cli::try_parse_from(args).unwrap().sampling.check(None).unwrap_err();
+            assert!(message.starts_with(&format!("--{flag} ")), "{flag}: {message}");
+        }
+        let any = |flag: &str| ["top-k", "seed", "min-keep", "dry-allowed-length"].contains(&flag); // a whole number
+        let known = <Cli as clap::CommandFactory>::command();
+        let numbers = known.get_arguments().filter(|arg| arg.get_action().takes_values());
+        let names = numbers.filter_map(|arg| arg.get_long()).filter(|flag| !any(flag));
+        let texts = ["dry-sequence-breaker", "samplers", "sampling-seq"];
+        for name in names.filter(|name| !texts.contains(name)) {
+            assert!(wrong.iter().any(|(flag, _)| *flag == name), "--{name} is not in the list above");
+        }
     }
 
     #[test]

@@ -212,8 +212,8 @@ fn the_built_in_model_is_that_of_every_command_that_can_go_without_a_name() {
 #[test]
 fn wrong_usage_exits_2_and_names_what_is_wrong() {
     for (args, words) in [
-        (&["--top-p", "2"][..], "top_p is 2: it must be from 0 to 1"),
-        (&["-t", "-1"], "temperature"),
+        (&["--top-p", "2"][..], "error: --top-p is 2: it must be from 0 to 1"),
+        (&["-t", "-1"], "error: --temperature is -1: it must be a number of at least 0"),
         (&["--seed", "x"], "--seed"),
         (&["--stop", ""], "--stop"),
         (&["-n", "-2"], "-2"),
@@ -245,7 +245,7 @@ fn what_cannot_be_done_exits_1_with_one_sentence() {
         (&[golden, "-p", "x"], "no vocabulary"),
         (&["-p", BEGIN, "--ctx", "4"], "the prompt has 5 tokens and the context holds 4: raise it with --ctx"),
         (&["--file", "/no/such/prompt"], "/no/such/prompt: cannot read the prompt"),
-        (&["-p", "x", "--logit-bias", "2048=1"], "logit_bias names token 2048, and the vocabulary has 2048"),
+        (&["-p", "x", "--logit-bias", "2048=1"], "--logit-bias names token 2048, and the vocabulary has 2048"),
     ] {
         let done = lucid(&[&["run"], args].concat());
         assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{args:?}: {}", done.err);

@@ -13,12 +13,14 @@ const NAME: &str = "chat";
 /// The whole command line, and the flags that followed.
 pub(super) struct Settings {
     flags: Vec<OsString>,
+    /// How many tokens there are.
+    vocab: usize,
 }
 
 impl Settings {
     /// Those of the command line, which begins with the name of the program.
-    pub fn new(flags: Vec<OsString>) -> Settings {
-        Settings { flags }
+    pub fn new(flags: Vec<OsString>, vocab: usize) -> Settings {
+        Settings { flags, vocab }
     }
 
     /// Changes one, by the name of its flag.
@@ -36,6 +38,7 @@ impl Settings {
             value => format!("--{long}={value}").into(),
         });
         let args = parse(&flags)?.0;
+        args.sampling.check(Some(self.vocab))?;
         self.flags = flags;
         Ok(args)
     }
@@ -74,7 +77,6 @@ fn parse(flags: &[OsString]) -> Result<(Args, ArgMatches), String> {
     let mut matches = program().try_get_matches_from(flags).map_err(sentence)?;
     let Some((_, matches)) = matches.remove_subcommand() else { return Err("no command was given".into()) };
     let args = Args::from_arg_matches(&matches).map_err(sentence)?;
-    args.check()?;
     Ok((args, matches))
 }
 
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     fn settings(flags: &[&str]) -> Settings {
-        Settings::new(flags.iter().map(OsString::from).collect())
+        Settings::new(flags.iter().map(OsString::from).collect(), 100)
     }
 
     #[test]
@@ -107,7 +109,8 @@ mod tests {
         let mut s = settings(&["lucid", "chat"]);
         for (name, value, words) in [
             ("top_k", "many", "invalid value 'many' for '--top-k <K>'"),
-            ("top_p", "1.5", "top_p is 1.5: it must be from 0 to 1"),
+            ("top_p", "1.5", "--top-p is 1.5: it must be from 0 to 1"),
+            ("logit-bias", "100=1", "--logit-bias names token 100, and the vocabulary has 100"),
             ("ctx", "5", "ctx is no setting"),
             ("frobnicate", "5", "frobnicate is no setting"),
         ] {

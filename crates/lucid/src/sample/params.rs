@@ -96,7 +96,15 @@ impl Default for Params {
 impl Params {
     /// Whether every value means something, for a vocabulary of this size.
     pub fn check(&self, vocab: usize) -> Result<()> {
-        let wrong = |what: String| Err(Error::new(ErrorKind::Request, what));
+        match self.fault(vocab) {
+            Some((name, what)) => Err(Error::new(ErrorKind::Request, format!("{name} {what}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// The first parameter that means nothing and what is wrong with it, two parts of one sentence: whoever shows it may know
+    /// the parameter under another name.
+    pub fn fault(&self, vocab: usize) -> Option<(&'static str, String)> {
         let share = "must be from 0 to 1";
         let not_negative = "must be a number of at least 0";
         let finite = "must be a finite number";
@@ -137,28 +145,27 @@ impl Params {
         ];
         for (name, value, fine, rule) in rules {
             if !fine {
-                return wrong(format!("{name} is {value}: it {rule}"));
+                return Some((name, format!("is {value}: it {rule}")));
             }
         }
         for (name, n) in [("penalty_last_n", self.penalty_last_n), ("dry_penalty_last_n", self.dry_penalty_last_n)] {
             if n < -1 {
-                return wrong(format!("{name} is {n}: it must be a number of tokens, or -1 for the whole context"));
+                return Some((name, format!("is {n}: it must be a number of tokens, or -1 for the whole context")));
             }
         }
         if self.mirostat > 2 {
-            return wrong(format!("mirostat is {}: it must be 0 (off), 1 or 2", self.mirostat));
+            return Some(("mirostat", format!("is {}: it must be 0 (off), 1 or 2", self.mirostat)));
         }
         for &(id, bias) in &self.logit_bias {
             if id as usize >= vocab {
-                return wrong(format!("logit_bias names token {id}, and the vocabulary has {vocab}"));
+                return Some(("logit_bias", format!("names token {id}, and the vocabulary has {vocab}")));
             }
             if bias.is_nan() || bias == f32::INFINITY {
-                return wrong(format!(
-                    "logit_bias of token {id} is {bias}: it must be a finite number, or -inf to forbid it"
-                ));
+                let what = format!("of token {id} is {bias}: it must be a finite number, or -inf to forbid it");
+                return Some(("logit_bias", what));
             }
         }
-        Ok(())
+        None
     }
 }
 
