@@ -23,7 +23,7 @@ use std::{
   lucid template model.gguf --messages chat.json | lucid tokenize model.gguf --special --no-bos
 
 The text is written exactly as the template makes it, with nothing added, not even a line end.
-Where a template asks for the date (strftime_now), it is that of UTC, not of your time zone.")]
+Where a template asks for the date (strftime_now), it is the local one, by TZ or /etc/localtime; without them, that of UTC.")]
 pub(crate) struct Args {
     /// A .gguf file (one without tensors will do), a folder with tokenizer_config.json or chat_template.jinja, or
     /// hf:owner/repo:QUANT (default: the built-in one)

@@ -153,3 +153,18 @@ fn whoever_stops_reading_hears_no_complaint() {
     assert_eq!((String::from_utf8_lossy(&output.stdout).as_ref(), stderr(&output).as_str()), ("a line of text\n", ""));
     assert!(Path::new(lucid).is_file());
 }
+
+#[test]
+fn dates_are_those_of_the_local_clock() {
+    let scratch = Scratch::new("zone");
+    scratch.write("date.jinja", "{{ strftime_now('%s %H:%M') }}");
+    for (tz, hours) in [("", 0), ("AAA-5:30", 5), ("BBB+11", -11), ("no zone at all", 0)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
+        command.args(["template", "--template", "date.jinja", "--messages", "m.json"]);
+        let output = command.current_dir(&scratch.0).env("TZ", tz).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (seconds, clock) = text.split_once(' ').unwrap();
+        let minutes = seconds.parse::<i64>().unwrap() / 60 + 60 * hours + if hours == 5 { 30 } else { 0 };
+        assert_eq!(clock, format!("{:02}:{:02}", minutes / 60 % 24, minutes % 60), "{tz}");
+    }
+}

@@ -15,13 +15,16 @@ mod date;
 mod family;
 mod find;
 mod jinja;
+mod zone;
 
 pub use family::Family;
 
 use crate::{Error, ErrorKind, Result};
+use date::Now;
 use jinja::{Fault, Jinja, Stop};
 use serde_json::{Map, Value};
 use std::{borrow::Cow, path::Path, time::SystemTime};
+use zone::Zone;
 
 /// A moment in UTC by the directives of Python's `strftime`, as templates write it.
 ///
@@ -73,7 +76,7 @@ pub struct Conversation<'c> {
     pub extra: &'c [(String, Value)],
     /// The variant of this name, rather than the one that fits.
     pub variant: Option<&'c str>,
-    /// The time that the template sees, in UTC; now, when there is none.
+    /// The time that the template sees, in UTC; without one it is now, in local time, as `TZ` or `/etc/localtime` have it.
     pub now: Option<SystemTime>,
 }
 
@@ -161,7 +164,10 @@ impl Template {
         ];
         variables.extend(self.tokens.iter().map(|(k, v)| (k.as_str(), Cow::Owned(Value::String(v.clone())))));
         variables.extend(conversation.extra.iter().map(|(k, v)| (k.as_str(), Cow::Borrowed(v))));
-        let now = date::Now::at(conversation.now.unwrap_or_else(SystemTime::now));
+        let now = match conversation.now {
+            Some(time) => Now::at(time, &Zone::default()),
+            None => Now::at(SystemTime::now(), Zone::local()),
+        };
         variant.program.render(&variables, now).map_err(|failure| {
             let (origin, line) = (&self.origin, failure.line);
             match failure.stop {

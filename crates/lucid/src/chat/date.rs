@@ -1,5 +1,6 @@
-//! The date and time that `strftime_now` writes, by Python's directives, in UTC.
+//! The date and time that `strftime_now` writes, by Python's directives.
 
+use super::zone::Zone;
 use std::{
     fmt::Write as _,
     time::{SystemTime, UNIX_EPOCH},
@@ -20,7 +21,7 @@ pub(super) struct Now {
     weekday: i64,
     /// 0 is the first of January.
     day_of_year: i64,
-    /// Since 1970.
+    /// Since 1970 in UTC.
     seconds: i64,
 }
 
@@ -43,12 +44,33 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 /// Days from 0000-03-01 to 1970-01-01, and in 400 years of the calendar.
 const EPOCH: i64 = 719_468;
 const ERA: i64 = 146_097;
+/// The last second of the year 9999.
+const LAST: u64 = 253_402_300_799;
+
+/// The year of a time that is not before 1970, in seconds since then.
+pub(super) fn year(seconds: i64) -> i64 {
+    Now::of(seconds, 0).year
+}
+
+/// The days from 1970 to a day.
+pub(super) fn days(year: i64, month: i64, day: i64) -> i64 {
+    // the year begins with March here too
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - EPOCH
+}
 
 impl Now {
-    /// Takes a time apart. One before 1970 or after the year 9999 counts as the nearest within.
-    pub(super) fn at(time: SystemTime) -> Now {
+    /// Takes a time apart, as clocks show it where the zone is. One before 1970 or after the year 9999 counts as the nearest
+    /// within.
+    pub(super) fn at(time: SystemTime, zone: &Zone) -> Now {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seconds = since.as_secs().min(253_402_300_799) as i64;
+        let seconds = since.as_secs().min(LAST) as i64;
+        let shown = (seconds + zone.offset(seconds)).clamp(0, LAST as i64);
+        Now { seconds, ..Now::of(shown, i64::from(since.subsec_micros())) }
+    }
+
+    /// What clocks show so many seconds after 1970 began on them.
+    fn of(seconds: i64, microsecond: i64) -> Now {
         let (days, of_day) = (seconds / 86_400, seconds % 86_400);
         // The year begins with March here, so that the leap day is its last.
         let shifted = days + EPOCH;
@@ -69,7 +91,7 @@ impl Now {
             hour: of_day / 3_600,
             minute: of_day / 60 % 60,
             second: of_day % 60,
-            microsecond: i64::from(since.subsec_micros()),
+            microsecond,
             weekday: (days + 4) % 7,
             day_of_year,
             seconds,
@@ -176,7 +198,7 @@ mod tests {
     use std::time::Duration;
 
     fn at(seconds: u64, format: &str) -> String {
-        Now::at(UNIX_EPOCH + Duration::from_secs(seconds)).format(format)
+        Now::at(UNIX_EPOCH + Duration::from_secs(seconds), &Zone::default()).format(format)
     }
 
     #[test]
@@ -194,7 +216,16 @@ mod tests {
 
     #[test]
     fn times_outside_of_the_calendar_are_clamped() {
-        assert_eq!(Now::at(UNIX_EPOCH - Duration::from_secs(5)).format("%Y"), "1970");
+        assert_eq!(Now::at(UNIX_EPOCH - Duration::from_secs(5), &Zone::default()).format("%Y"), "1970");
         assert_eq!(at(u64::MAX >> 2, "%Y-%m-%d"), "9999-12-31");
+    }
+
+    #[test]
+    fn days_are_counted_as_they_are_taken_apart() {
+        for day in 0..days(2101, 1, 1) {
+            let now = Now::of(day * 86_400 + 86_399, 0);
+            assert_eq!(days(now.year, now.month as i64, now.day), day);
+            assert_eq!(year(day * 86_400), now.year);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What no golden shows: limits, lines of errors, and that rendering never panics.
 
 use super::*;
+use crate::chat::zone::Zone;
 use proptest::prelude::*;
 use std::{
     borrow::Cow,
@@ -10,7 +11,7 @@ use std::{
 fn render(source: &str) -> Result<String, String> {
     let jinja = Jinja::parse(source).map_err(|fault| format!("line {}: {}", fault.line, fault.what))?;
     let words = serde_json::json!(["a", "b"]);
-    let now = Now::at(SystemTime::UNIX_EPOCH);
+    let now = Now::at(SystemTime::UNIX_EPOCH, &Zone::default());
     jinja
         .render(&[("words", Cow::Owned(words))], now)
         .map_err(|failure| format!("line {}: {:?}", failure.line, failure.stop))
@@ -291,7 +292,7 @@ proptest! {
         let value = serde_json::json!({ "text": text, "list": [n, x, null, true, {}], "é": [] });
         for template in ["{{ v | tojson }}", "{{ v | tojson(indent=2) }}", "{{ v | tojson(ensure_ascii=true) }}"] {
             let jinja = Jinja::parse(template).unwrap();
-            let json = jinja.render(&[("v", Cow::Borrowed(&value))], Now::at(SystemTime::UNIX_EPOCH)).unwrap();
+            let json = jinja.render(&[("v", Cow::Borrowed(&value))], Now::at(SystemTime::UNIX_EPOCH, &Zone::default())).unwrap();
             prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), value.clone());
         }
     }
