@@ -76,6 +76,7 @@ def main():
     parser.add_argument("fixtures", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--limit", type=float, default=20, help="seconds after which another run of a peer is not worth it")
+    parser.add_argument("--only", default="", help="vocabularies whose name has this in it")
     parser.add_argument("--binary", type=Path, default=HERE / "target/release/examples/tokenize_speed")
     args = parser.parse_args()
     vocabularies = args.fixtures / "tokenizers"
@@ -103,7 +104,7 @@ def main():
             ("trained (32 k, Unigram)", trained, "sentencepiece", uni.encode),
         ]
         print("| vocabulary | text, 3 MB | ids | Lucid, s | peer, s | | ids equal |\n|---|---|---|---|---|---|---|")
-        for vocabulary, path, peer, encode in rows:
+        for vocabulary, path, peer, encode in (row for row in rows if args.only in row[0]):
             for text_name, text in texts_now.items():
                 ours, theirs, ids, line = [], [], [], ""
                 for _ in range(args.runs):

@@ -51,21 +51,26 @@ impl Charsmap {
         self.prefixes(text.as_bytes()).next().map(|(_, written)| written)
     }
 
+    /// Whether a key may go on after these bytes, or end with them.
+    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
+        let mut base = self.root();
+        bytes.iter().all(|&byte| {
+            self.step(base, byte).is_some_and(|(next, _)| {
+                base = next;
+                true
+            })
+        })
+    }
+
     /// What is written for the keys that `text` begins with, shortest first, and how long they are.
     fn prefixes(&self, text: &[u8]) -> impl Iterator<Item = (usize, &str)> {
-        let offset = |unit: u32| (unit >> 10 << ((unit & 1 << 9) >> 6)) as usize;
         let mut bytes = text.iter().take(LONGEST_KEY).enumerate();
-        let mut base = self.units.first().map_or(0, |&unit| offset(unit));
+        let mut base = self.root();
         std::iter::from_fn(move || {
             for (at, &byte) in bytes.by_ref() {
-                let node = base ^ byte as usize;
-                let unit = *self.units.get(node)?;
-                // the highest bit marks values, which are no nodes
-                if byte == 0 || unit & (1 << 31 | 0xff) != u32::from(byte) {
-                    return None;
-                }
-                base = node ^ offset(unit);
-                if unit & 1 << 8 != 0 {
+                let (next, ends) = self.step(base, byte)?;
+                base = next;
+                if ends {
                     let value = self.units.get(base).map(|value| (value & 0x7fff_ffff) as usize)?;
                     let written = self.texts.get(value..)?.split(|&b| b == 0).next()?;
                     return Some((at + 1, std::str::from_utf8(written).ok()?));
@@ -74,14 +79,32 @@ impl Charsmap {
             None
         })
     }
+
+    fn root(&self) -> usize {
+        self.units.first().map_or(0, |&unit| offset(unit))
+    }
+
+    /// Where the children of a child lie, and whether a key ends there. `base` is where it lies with its siblings.
+    fn step(&self, base: usize, byte: u8) -> Option<(usize, bool)> {
+        let node = base ^ byte as usize;
+        let unit = *self.units.get(node)?;
+        // the highest bit marks values, which are no nodes
+        let is_child = byte != 0 && unit & (1 << 31 | 0xff) == u32::from(byte);
+        is_child.then(|| (node ^ offset(unit), unit & 1 << 8 != 0))
+    }
+}
+
+/// How far the children of a node are from it.
+fn offset(unit: u32) -> usize {
+    (unit >> 10 << ((unit & 1 << 9) >> 6)) as usize
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A table of two keys, "a" written "xy" and "ab" written "", laid out by hand: the root's children start at 256.
-    fn table() -> Vec<u8> {
+    pub(in crate::tokenizer) fn table() -> Vec<u8> {
         let mut units = vec![0u32; 1024];
         units[0] = 256 << 10;
         let a = 256 ^ b'a' as usize;
@@ -106,6 +129,8 @@ mod tests {
         assert_eq!(map.longest("b"), None);
         assert_eq!(map.longest(""), None);
         assert_eq!(map.longest("\0"), None);
+        let beginnings: [&[u8]; 5] = [b"", b"a", b"ab", b"abc", b"b"];
+        assert_eq!(beginnings.map(|text| map.begins_with(text)), [true, true, true, false, false]);
     }
 
     #[test]

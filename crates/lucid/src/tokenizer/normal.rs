@@ -57,6 +57,32 @@ pub(super) struct SentencePiece {
     pub(super) remove_extra_spaces: bool,
     /// Spaces are written as "▁".
     pub(super) escape: bool,
+    /// Which ASCII characters are written as they are, whatever ASCII follows.
+    pub(super) plain: Plain,
+}
+
+/// A set of ASCII characters.
+#[derive(Debug)]
+pub(super) struct Plain([bool; 128]);
+
+impl Plain {
+    /// Those that begin nothing in either table, or only something that goes on outside of ASCII: an accent, say.
+    pub(super) fn of(map: Option<&Charsmap>, kept: &Trie) -> Plain {
+        let in_map = |text: &[u8]| map.is_some_and(|map| map.begins_with(text));
+        let alone = |c: u8| map.is_some_and(|map| map.longest(char::from(c).encode_utf8(&mut [0; 4])).is_some());
+        let is_plain =
+            |c: u8| c != b' ' && !alone(c) && !kept.begins_with(c) && (0..128).all(|next| !in_map(&[c, next]));
+        Plain(std::array::from_fn(|c| is_plain(c as u8)))
+    }
+
+    /// How many characters of `text` are written as they are, before the first that may not be.
+    fn run(&self, text: &str) -> usize {
+        let bytes = text.as_bytes();
+        let is_plain = |at: &usize| {
+            self.0.get(bytes[*at] as usize).is_some_and(|&plain| plain) && bytes.get(at + 1).is_none_or(u8::is_ascii)
+        };
+        (0..bytes.len()).take_while(is_plain).count()
+    }
 }
 
 /// BERT's own normaliser.
@@ -171,6 +197,13 @@ impl SentencePiece {
         }
         let mut after_space = self.remove_extra_spaces;
         while !rest.is_empty() {
+            let plain = self.plain.run(rest);
+            if plain > 0 {
+                out.push_str(&rest[..plain]);
+                rest = &rest[plain..];
+                after_space = false;
+                continue;
+            }
             let (len, written) = self.next(rest);
             rest = &rest[len..];
             let written = if after_space { written.trim_start_matches(' ') } else { written };
@@ -246,4 +279,39 @@ fn is_chinese(c: char) -> bool {
     matches!(u32::from(c),
         0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x2a6df | 0x2a700..=0x2b73f
         | 0x2b740..=0x2b81f | 0x2b920..=0x2ceaf | 0x2f800..=0x2fa1f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tokenizer::charsmap;
+
+    /// With a map of "a" and "ab", and "cd" kept as it is: every text of six characters, beside no short way at all.
+    #[test]
+    fn plain_runs_change_nothing() {
+        let with = |remove_extra_spaces, run: bool| {
+            let map = Charsmap::new(&charsmap::tests::table()).unwrap();
+            let kept = Trie::new(vec![(b"cd", 0)]);
+            let plain = if run { Plain::of(map.as_ref(), &kept) } else { Plain([false; 128]) };
+            SentencePiece {
+                map,
+                kept,
+                add_space: true,
+                space_is_suffix: false,
+                remove_extra_spaces,
+                escape: true,
+                plain,
+            }
+        };
+        let plain = with(true, true).plain.0;
+        assert_eq!([b'a', b'b', b'c', b'd', b' '].map(|c| plain[c as usize]), [false, true, false, true, false]);
+        for remove in [false, true] {
+            let (quick, slow) = (with(remove, true), with(remove, false));
+            for n in 0..6u32.pow(6) {
+                let text: String =
+                    (0..6).map(|i| ['a', 'b', 'c', 'd', ' ', 'é'][(n / 6u32.pow(i) % 6) as usize]).collect();
+                assert_eq!(quick.apply(&text), slow.apply(&text), "{text:?}");
+            }
+        }
+    }
 }

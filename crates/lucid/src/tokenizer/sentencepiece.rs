@@ -17,7 +17,7 @@ use super::{
     fallback::{Fallback, byte_tokens},
     gguf::{LONGEST_MERGED, ranks_of_scores, with_spaces},
     hf::Config,
-    normal::SentencePiece,
+    normal::{Plain, SentencePiece},
     shown,
     trie::Trie,
     unigram::{Sums, UNKNOWN_PENALTY, Unigram},
@@ -163,9 +163,12 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Tokenizer> {
         }
         kind => return Err(unsupported(format!("its model kind is {kind}; Unigram (1) and BPE (2) are supported"))),
     };
+    let map = Charsmap::new(contents.map).map_err(|what| wrong(path, what))?;
+    let kept = Trie::new(with_text(&user_defined));
     let normal = vec![Normal::SentencePiece(SentencePiece {
-        map: Charsmap::new(contents.map).map_err(|what| wrong(path, what))?,
-        kept: Trie::new(with_text(&user_defined)),
+        plain: Plain::of(map.as_ref(), &kept),
+        map,
+        kept,
         add_space: contents.add_space,
         space_is_suffix: contents.space_is_suffix,
         remove_extra_spaces: contents.remove_extra_spaces,

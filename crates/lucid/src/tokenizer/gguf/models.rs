@@ -6,7 +6,7 @@ use super::{
         bpe::{Bpe, Rules},
         charsmap::Charsmap,
         fallback::{Fallback, byte_tokens},
-        normal::{Bert, SentencePiece},
+        normal::{Bert, Plain, SentencePiece},
         pre::{Alphabet, Pre},
         shown,
         split::bert,
@@ -156,9 +156,11 @@ impl File<'_> {
                 Charsmap::new(&bytes).map_err(|what| self.wrong(MAP, format_args!("is wrong: {what}")))?
             }
         };
+        let kept = Trie::new(texts(&[Kind::UserDefined]));
         let normaliser = SentencePiece {
+            plain: Plain::of(map.as_ref(), &kept),
             map,
-            kept: Trie::new(texts(&[Kind::UserDefined])),
+            kept,
             add_space,
             space_is_suffix,
             remove_extra_spaces: self.flag("remove_extra_whitespaces", false)?,
