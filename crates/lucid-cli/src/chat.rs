@@ -9,7 +9,7 @@ use crate::{
     compute::Compute,
     interrupt::{self, Interrupted},
     model,
-    output::{fit, print, say, watched, wrong_usage},
+    output::{bracketed, fit, print, say, watched, wrong_usage},
     progress::Reading,
     sampling::{self, Sampling},
     units,
@@ -274,18 +274,19 @@ impl<B: Backend> Chat<'_, '_, B> {
             End::MaxTokens => Some("cut off by -n: /set n-tokens -1 lets it speak".to_owned()),
             End::ContextFull => {
                 let n = self.session.context();
-                Some(format!("the context of {n} tokens is full: /reset begins a new conversation, --ctx makes room"))
+                Some(format!("the context of {n} tokens is full: /reset begins anew, --ctx makes room"))
             }
             End::Cancelled => Some("stopped".to_owned()),
         };
         if watched() {
-            let mut parts = vec![format!("{} tokens", outcome.generated)];
+            let plural = if outcome.generated == 1 { "" } else { "s" };
+            let mut parts = vec![format!("{} token{plural}", outcome.generated)];
             if outcome.steps > 0 && !outcome.decode_time.is_zero() {
                 parts.push(format!("{:.1} tokens/s", outcome.steps as f64 / outcome.decode_time.as_secs_f64()));
             }
             parts.extend(outcome.first_token_time.map(|t| format!("first after {}", units::seconds(t))));
             parts.extend(ended);
-            self.aside(&format!("[{}]", parts.join(", ")))
+            self.aside(&bracketed(&parts))
         } else {
             ended.iter().for_each(|ended| say(&format!("note: {ended}")));
             Ok(())

@@ -60,6 +60,21 @@ pub(crate) fn wrong_usage<A: clap::Args>(command: &'static str, what: impl std::
         .exit()
 }
 
+/// How wide a terminal may be trusted to be.
+const WIDTH: usize = 80;
+
+/// `[5 tokens; 80.1 tokens/s]`: what a command came to, in as few lines as fit a terminal.
+pub(crate) fn bracketed(parts: &[String]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut().filter(|line| "[; ]".len() + line.chars().count() + part.chars().count() <= WIDTH) {
+            Some(line) => line.extend(["; ", part]),
+            None => lines.push(part.clone()),
+        }
+    }
+    lines.iter().map(|line| format!("[{line}]")).collect::<Vec<_>>().join("\n")
+}
+
 /// A name or text from a file with control characters escaped, so that it cannot drive the terminal.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
@@ -72,6 +87,17 @@ mod tests {
     #[test]
     fn escape_sequences_lose_their_power() {
         assert_eq!(plain("a\u{1b}[31mß\n"), "a\\u{1b}[31mß\\n");
+    }
+
+    #[test]
+    fn lines_hold_what_fits() {
+        let parts = |lens: &[usize]| lens.iter().map(|&len| "x".repeat(len)).collect::<Vec<_>>();
+        let widths = |lens: &[usize]| bracketed(&parts(lens)).lines().map(|l| l.len()).collect::<Vec<_>>();
+        assert_eq!(bracketed(&parts(&[1, 2])), "[x; xx]");
+        assert_eq!(widths(&[30, 46]), [80]);
+        assert_eq!(widths(&[30, 47, 1]), [32, 52]);
+        assert_eq!(widths(&[90, 1]), [92, 3], "a part is never cut");
+        assert_eq!(bracketed(&[]), "");
     }
 
     #[test]

@@ -33,7 +33,7 @@ use zone::Zone;
 /// assert_eq!(iso, "1970-01-01T00:00:00Z");
 /// ```
 pub fn strftime(time: SystemTime, format: &str) -> String {
-    date::Now::at(time).format(format)
+    Now::at(time, &Zone::default()).format(format)
 }
 
 /// The chat template of a model: one program, or several with names for different ends.

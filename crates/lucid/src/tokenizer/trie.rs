@@ -104,7 +104,7 @@ impl Trie {
     fn child(&self, node: Node, byte: u8) -> Option<usize> {
         if node.first & TABLE == 0 {
             // where the bytes agree there is a zero now, and the lowest zero is the only one whose mark can be trusted
-            let differing = node.bytes ^ LOW * u64::from(byte);
+            let differing = node.bytes ^ (LOW * u64::from(byte));
             let zeros = differing.wrapping_sub(LOW) & !differing & HIGH;
             return (zeros != 0).then(|| (node.first + zeros.trailing_zeros() / 8) as usize);
         }
