@@ -1,5 +1,6 @@
 //! Writing data to stdout, where the reader may leave at any time.
 
+use anyhow::Context;
 use std::{
     borrow::Cow,
     io::{self, ErrorKind, IsTerminal, Write},
@@ -13,9 +14,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// The same for what need not be text.
 pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(())
+    out.write_all(bytes).and_then(|()| out.flush()).context("standard output: cannot write")
 }
 
 /// Tells the user, on stderr, what had to be assumed.
@@ -103,6 +102,7 @@ mod tests {
     #[test]
     fn only_a_closed_pipe_is_one() {
         assert!(is_closed_pipe(&io::Error::from(ErrorKind::BrokenPipe).into()));
+        assert!(is_closed_pipe(&anyhow::Error::from(io::Error::from(ErrorKind::BrokenPipe)).context("stdout")));
         assert!(!is_closed_pipe(&io::Error::from(ErrorKind::NotFound).into()));
         assert!(!is_closed_pipe(&anyhow::anyhow!("broken pipe")));
     }

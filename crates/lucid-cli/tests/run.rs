@@ -253,3 +253,16 @@ fn what_cannot_be_done_exits_1_with_one_sentence() {
         assert!(!done.err.contains("panicked"), "{}", done.err);
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_is_told() {
+    for more in [&[][..], &["--json"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lucid"));
+        let done = command.args(["run", "-p", BEGIN, "-n", "2"]).args(more).stdout(full).output().unwrap();
+        let err = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{err}");
+        assert!(err.starts_with("lucid: standard output: cannot write\n  because: No space left"), "{err}");
+    }
+}

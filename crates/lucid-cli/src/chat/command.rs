@@ -6,15 +6,16 @@ pub(super) const NAMES: [&str; 8] = ["/help", "/system", "/reset", "/save", "/lo
 /// What /help shows.
 pub(super) const HELP: &str = "\
 /system TEXT     tell the model something beforehand; alone shows it, \"\" removes it
-/reset           forget the conversation, keep the system message and the settings
+/reset           forget the conversation; the system message and settings stay
 /regenerate      another answer to your last message
 /set NAME VALUE  change a flag, as in /set temperature 0.5; /set alone shows all
 /save FILE       write the conversation as JSON, a list of messages
 /load FILE       go on with such a conversation
 /quit            leave; so does Ctrl-D
 
-Ctrl-C stops an answer. A line that ends with \\ goes on in the next; three quotes (\"\"\")
-begin and end a text of many lines. Begin with // to say something that begins with /.";
+Ctrl-C stops an answer. A line that ends with \\ goes on in the next, and three
+quotes (\"\"\") begin and end a text of many lines. Begin with // to say something
+that begins with /.";
 
 /// A line that was typed.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,5 +109,6 @@ mod tests {
             assert!(!matches!(Command::parse(&format!("{name} x")), Err(e) if e.contains("there is no")), "{name}");
             assert!(HELP.contains(name) || name == "/help", "{name}");
         }
+        assert!(HELP.lines().all(|line| line.len() <= 80), "wider than a terminal");
     }
 }
