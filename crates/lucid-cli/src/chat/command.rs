@@ -5,7 +5,7 @@ pub(super) const NAMES: [&str; 8] = ["/help", "/system", "/reset", "/save", "/lo
 
 /// What /help shows.
 pub(super) const HELP: &str = "\
-/system TEXT     tell the model something beforehand; alone shows it, \"\" removes it
+/system TEXT     tell the model something first; alone shows it, \"\" removes it
 /reset           forget the conversation; the system message and settings stay
 /regenerate      another answer to your last message
 /set NAME VALUE  change a flag, as in /set temperature 0.5; /set alone shows all
