@@ -125,8 +125,12 @@ fn a_signal_ends_a_chat_in_a_pipe() {
         if wait_for_answer {
             child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
         } else {
-            // what it says to a command, it says when it already listens to signals
-            child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+            // it answers a command, and so listens to signals
+            let mut said = String::new();
+            while !said.contains("/system") {
+                child.stderr.as_mut().unwrap().read_exact(&mut first[..1]).unwrap();
+                said.push(first[0].into());
+            }
         }
         std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
         let done = lucid::finish(child);
