@@ -3,6 +3,9 @@
 
 #[path = "pull/hub.rs"]
 mod hub;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[path = "pull/tls.rs"]
+mod tls;
 
 use hub::{Fault, Hub, git_hash, sha256};
 use std::{
@@ -42,7 +45,9 @@ impl Home {
         ] {
             command.env_remove(name);
         }
-        for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        for name in
+            ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "SSL_CERT_FILE"]
+        {
             command.env_remove(name);
         }
         command.env("HF_HOME", &self.0).env("HF_ENDPOINT", &hub.address).args(args);
@@ -316,6 +321,26 @@ fn the_token_goes_to_the_hub_and_nowhere_else() {
     assert_eq!(hub.requests().last().unwrap().authorization, Some("Bearer hf_other".to_owned()));
     let o = home.command(&hub, &["pull", "hf:owner/model"]).env("HF_TOKEN", "two\r\nlines").output().unwrap();
     fails(&o, "HF_TOKEN is no token");
+}
+
+#[test]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn tls_is_spoken_with_whom_the_user_trusts() {
+    let (hub, home) = (repository(), Home::new("tls"));
+    let address = tls::before(&hub);
+    let pull = |roots: &str| {
+        let mut command = home.command(&hub, &["pull", "hf:owner/model"]);
+        command.env("HF_ENDPOINT", &address).env("SSL_CERT_FILE", roots).env("HF_TOKEN", "hf_secret").output().unwrap()
+    };
+    let o = pull(""); // the roots of browsers
+    let words = "cannot be trusted: its certificate is invalid (UnknownIssuer); SSL_CERT_FILE names a file of roots";
+    fails(&o, words);
+    assert_eq!(stderr(&o).lines().count(), 1, "{}", stderr(&o));
+    assert!(hub.requests().is_empty() && !home.repo().exists(), "nothing was asked, and no token told");
+    fails(&pull("/no/such/file"), "/no/such/file: cannot read (SSL_CERT_FILE)");
+    fails(&pull(&tls::ROOT.replace("ca.pem", "localhost.key")), "localhost.key");
+    assert_eq!(fs::read(path(&pull(tls::ROOT))).unwrap(), bytes(300_000));
+    assert!(hub.requests().iter().all(|r| r.authorization == Some("Bearer hf_secret".to_owned())));
 }
 
 #[test]

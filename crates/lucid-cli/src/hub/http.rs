@@ -50,6 +50,18 @@ impl Hash {
     }
 }
 
+/// What went wrong before there was an answer.
+fn unreachable(here: &str, error: &ureq::Error) -> Unreachable {
+    let what = error.to_string();
+    // an error of TLS comes within one of input and output, with its own words at the end
+    Unreachable(match what.split_once("invalid peer certificate: ") {
+        Some((_, why)) => format!(
+            "{here} cannot be trusted: its certificate is invalid ({why}); SSL_CERT_FILE names a file of roots to trust"
+        ),
+        None => format!("{here} cannot be reached: {what}"),
+    })
+}
+
 /// The hub could not be asked: no network, no answer.
 #[derive(Debug)]
 pub(crate) struct Unreachable(String);
@@ -120,7 +132,7 @@ impl Hub {
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
             }
-            let response = request.call().map_err(|e| Unreachable(format!("{here} cannot be reached: {e}")))?;
+            let response = request.call().map_err(|e| unreachable(&here, &e))?;
             if here == home {
                 linked.update(response.headers());
             }
