@@ -88,18 +88,12 @@ impl Product<'_> {
         let fair = self.n_out / (4 * m.pool.threads());
         let grain = match self.rows <= FEW {
             true => fair.min(PIECE / self.row_bytes),
-            false => {
-                if fair < 32 {
-                    16
-                } else {
-                    32
-                }
-            }
+            false => fair.clamp(16, 16 * tiles::PANELS) / 16 * 16,
         };
         m.in_ranges(self.n_out, 16, grain, task);
     }
 
-    /// Writes the outputs of one row from `first` on that one or two panels have summed.
+    /// Writes the outputs of one row from `first` on that panels have summed.
     ///
     /// # Safety
     /// Nobody else writes them at the same time; there are sixteen sums for each panel; the level's instructions exist.

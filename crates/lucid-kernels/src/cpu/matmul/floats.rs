@@ -10,7 +10,7 @@ use super::{
     FEW, Plan, Product,
     integers::Total,
     prepare::{Columns, Whole},
-    tiles::{Strip, strips, with_tile},
+    tiles::{PANELS, Strip, strips, with_tile},
 };
 use crate::{
     cpu::{Machine, Parts},
@@ -25,8 +25,8 @@ const AHEAD: usize = 4096;
 /// The same where sixteen rows are read side by side.
 const AHEAD_IN_ROW: usize = 768;
 
-/// Rounds in a strip: two panels × 64 bytes × 160 leave a third of a small L1 to everything else.
-const STRIP: usize = 160;
+/// Rounds in a strip: four panels × 64 bytes × 88 leave a third of a small L1 to everything else.
+const STRIP: usize = 88;
 /// How many values of a tile ahead activations are asked for.
 const AHEAD_IN_TILE: usize = 32;
 
@@ -65,8 +65,8 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     let mut plan = Plan::default();
     let row = plan.room::<f32>(if decoded { product.n_in } else { 0 });
     let tails = plan.room::<f32>(16 * 16);
-    let panels = plan.room::<f32>(if few { 0 } else { 2 * panel_floats(vectors) });
-    let sums = [(); 2].map(|()| plan.room::<f32>(if few { 0 } else { product.rows * 32 }));
+    let panels = plan.room::<f32>(if few { 0 } else { PANELS * panel_floats(vectors) });
+    let sums = [(); 2].map(|()| plan.room::<f32>(if few { 0 } else { product.rows * 16 * PANELS }));
     let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * vectors * 16 });
     let buffers = Parts::new(&mut scratch.threads);
     // The bytes of weight row o, decoded into `to` where they cannot be loaded directly.
@@ -102,8 +102,8 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     product.run(m, &|outputs, thread| {
         // SAFETY: as said above.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
-        for first in outputs.clone().step_by(32) {
-            let filled = (outputs.end - first).min(32);
+        for first in outputs.clone().step_by(16 * PANELS) {
+            let filled = (outputs.end - first).min(16 * PANELS);
             for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
                 // A row past the end repeats the last one; its lane goes nowhere.
                 let w = std::array::from_fn(|i| {
@@ -246,11 +246,11 @@ impl Kernel for Pack {
     }
 }
 
-/// Up to 32 outputs for all rows.
+/// The outputs of up to four panels for all rows.
 struct Multiply<'a> {
     x: &'a Columns,
     panels: *const f32,
-    /// 32 sums of every row: of the finished classes, and of the class at work from strip to strip.
+    /// Sums of every row, sixteen for each panel: of the finished classes, and of the class at work from strip to strip.
     sums: [*mut f32; 2],
     product: &'a Product<'a>,
     first: usize,
@@ -278,26 +278,26 @@ impl Kernel for Multiply<'_> {
             }
         }
         for t in 0..self.product.rows {
-            // SAFETY: there are 32 sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 32), panels) }
+            // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 16 * PANELS), panels) }
         }
     }
 }
 
 impl Multiply<'_> {
-    /// One strip of ROWS rows from `row` against PANELS panels from `v`: the micro-kernel.
+    /// One strip of ROWS rows from `row` against WIDE panels from `v`: the micro-kernel.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(&self, strip: &Strip, row: usize, v: usize) {
+    unsafe fn tile<L: Lanes, const ROWS: usize, const WIDE: usize>(&self, strip: &Strip, row: usize, v: usize) {
         let vectors = self.product.n_in.div_ceil(16);
         // SAFETY: panels have `vectors` vectors, every row its values and sums; the level is the caller's.
         unsafe {
-            let panels: [*const f32; PANELS] = each!(PANELS, i => {
+            let panels: [*const f32; WIDE] = each!(WIDE, i => {
                 let class = self.panels.add((v + i) * panel_floats(vectors) + strip.class * class_floats(vectors));
                 class.add(strip.rounds.start * 16)
             });
-            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 32 + 16 * (v + i));
-            let mut p = [[L::splat(0.0); ROWS]; PANELS];
-            for i in 0..PANELS {
+            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 16 * PANELS + 16 * (v + i));
+            let mut p = [[L::splat(0.0); ROWS]; WIDE];
+            for i in 0..WIDE {
                 for t in 0..ROWS {
                     if !strip.first {
                         p[i][t] = L::load(at(self.sums[1], i, t));
@@ -311,15 +311,15 @@ impl Multiply<'_> {
                 if round % 2 == 0 {
                     L::prefetch(x.wrapping_add(AHEAD_IN_TILE * ROWS).cast());
                 }
-                let weights: [L::F; PANELS] = each!(PANELS, i => L::load(panels[i].add(round * 16)));
+                let weights: [L::F; WIDE] = each!(WIDE, i => L::load(panels[i].add(round * 16)));
                 for t in 0..ROWS {
                     let x = L::splat(*x.add(t));
-                    for i in 0..PANELS {
+                    for i in 0..WIDE {
                         p[i][t] = L::fma(weights[i], x, p[i][t]);
                     }
                 }
             }
-            for i in 0..PANELS {
+            for i in 0..WIDE {
                 for t in 0..ROWS {
                     if strip.last {
                         let sum = at(self.sums[0], i, t);

@@ -1,16 +1,16 @@
 //! How a product of many rows is cut up, of integers and of floats.
 //!
 //! ```text
-//!                       16 outputs   16 outputs
-//!                    ┌────────────┬────────────┐
-//!   class 0, strip 0 │ ░░░░░░░░░░ │ ░░░░░░░░░░ │  a strip of two panels, unpacked: a dozen KB, which stay in L1 while …
+//!                       16 outputs   16 outputs   … four panels
+//!                    ┌────────────┬────────────┬─
+//!   class 0, strip 0 │ ░░░░░░░░░░ │ ░░░░░░░░░░ │  a strip of the panels, unpacked: some 20 KB, which stay in L1 while …
 //!           strip 1  │            │            │
 //!   class 1, strip 0 │            │            │
-//!   …                └────────────┴────────────┘
+//!   …                └────────────┴────────────┴─
 //!   rows of activations, tile by tile:  ▓▓ ▓▓ ▓▓ ▓▓ …   … all tiles pass, in the order in which they lie in memory
 //! ```
 //!
-//! A micro-kernel holds a tile of rows by two panels in registers. The sixteen classes come one after the other; the partial sums
+//! A micro-kernel holds a tile of rows by one panel or two in registers. The sixteen classes come one after the other; the partial sums
 //! of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
 
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
     level::Level,
 };
 use std::ops::Range;
+
+/// Panels at a time. Each reads all activations once, and writes a piece of every row of outputs, which lie pages apart: so four.
+pub(super) const PANELS: usize = 4;
 
 /// Rows in tiles: as few as can be, as equal as can be, the higher ones first.
 #[derive(Clone, Copy)]
@@ -87,7 +90,7 @@ pub(super) fn strips(units: usize, most: usize) -> impl Iterator<Item = Strip> {
         .flat_map(move |class| (class..units).step_by(16 * most).map(move |unit| Strip::holding(unit, units, most)))
 }
 
-/// Calls `$call` with constants for the height of a tile and its count of panels, which micro-kernels take at compile time.
+/// Calls `$call` with constants for the height of a tile and its width in panels, which micro-kernels take at compile time.
 macro_rules! with_tile {
     ($rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {
         with_tile!(@arms $rows, $panels, $ROWS, $PANELS, $call, (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2))

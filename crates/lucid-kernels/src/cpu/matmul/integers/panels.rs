@@ -3,7 +3,7 @@
 //! ```text
 //!   panel of 16 outputs:   for class 0: block 0, 16, 32 …; class 1: block 1, 17 …; …
 //!   a block:               8 vectors, each four codes of all 16 outputs:   │ o₀ ···· │ o₁ ···· │ … │ o₁₅ ···· │
-//!   micro-kernel:          acc[v][t] += vector v · (four bytes of row t, in every lane)      v < PANELS, t < ROWS
+//!   micro-kernel:          acc[v][t] += vector v · (four bytes of row t, in every lane)      v < WIDE, t < ROWS
 //!   end of a block:        p[v][t] = fma(scale[v] · d[t], acc, p[v][t])
 //!   end of a class:        y[v][t] = y[v][t] + p[v][t]
 //! ```
@@ -20,7 +20,7 @@ use crate::{
         matmul::{
             Product, Unpack,
             prepare::Records,
-            tiles::{Strip, strips, with_tile},
+            tiles::{PANELS, Strip, strips, with_tile},
         },
     },
     lanes::{self, Kernel, Lanes, each},
@@ -29,8 +29,8 @@ use std::marker::PhantomData;
 
 /// Values in a round: sixteen blocks.
 const ROUND: usize = 512;
-/// Rounds in a strip: 2 panels × 512 bytes × 20 leave a third of a small L1 to everything else.
-const STRIP: usize = 20;
+/// Rounds in a strip: 4 panels × 512 bytes × 11 leave a third of a small L1 to everything else.
+const STRIP: usize = 11;
 /// How many blocks ahead activations are asked for.
 const AHEAD: usize = 4;
 
@@ -43,16 +43,16 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let mut plan = Plan::default();
     // Sixteen weight rows are unpacked a round at a time, which fits L1.
     let unpacked = Places::new::<S>(&mut plan, 16 * row_codes(16), 16 * 16);
-    let panels = Places::new::<S>(&mut plan, 2 * panel_bytes(blocks), 2 * blocks * 16);
-    let sums = [(); 2].map(|()| plan.room::<f32>(product.rows * 32));
+    let panels = Places::new::<S>(&mut plan, PANELS * panel_bytes(blocks), PANELS * blocks * 16);
+    let sums = [(); 2].map(|()| plan.room::<f32>(product.rows * 16 * PANELS));
     let buffers = Parts::new(&mut scratch.threads);
     product.run(m, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
         let (unpacked, panels) = (unpacked.of(base), panels.of(base));
         let sums = sums.map(|at| base.at(at));
-        for first in outputs.clone().step_by(32) {
-            let filled = (outputs.end - first).min(32);
+        for first in outputs.clone().step_by(16 * PANELS) {
+            let filled = (outputs.end - first).min(16 * PANELS);
             for v in 0..filled.div_ceil(16) {
                 // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
                 let rows = first + 16 * v..outputs.end.min(first + 16 * v + 16);
@@ -89,7 +89,7 @@ const fn panel_bytes(blocks: usize) -> usize {
     16 * class_bytes(blocks)
 }
 
-/// Panel `v` of two.
+/// Panel `v` of several.
 #[inline(always)]
 fn panel<S: Shape>(panels: Unpacked, v: usize, blocks: usize) -> Unpacked {
     let scales = v * blocks * S::GROUPS * 16;
@@ -141,12 +141,12 @@ impl<S: Shape> Kernel for Pack<S> {
     }
 }
 
-/// Up to 32 outputs for all rows.
+/// The outputs of up to four panels for all rows.
 struct Multiply<'a, S> {
     x: &'a Records,
     panels: Unpacked,
     blocks: usize,
-    /// 32 sums of every row: of the finished classes, and of the class at work from strip to strip.
+    /// Sums of every row, sixteen for each panel: of the finished classes, and of the class at work from strip to strip.
     sums: [*mut f32; 2],
     product: &'a Product<'a>,
     first: usize,
@@ -168,31 +168,31 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
-                        with_tile!(rows.len(), wide, |ROWS, PANELS| self.tile::<L, ROWS, PANELS>(&strip, rows.start, v))
+                        with_tile!(rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v))
                     }
                 }
             }
         }
         for t in 0..self.product.rows {
-            // SAFETY: there are 32 sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 32), panels) }
+            // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 16 * PANELS), panels) }
         }
     }
 }
 
 impl<S: Shape> Multiply<'_, S> {
-    /// One strip of ROWS rows from `row` against PANELS panels from `v`: the micro-kernel.
+    /// One strip of ROWS rows from `row` against WIDE panels from `v`: the micro-kernel.
     #[inline(always)]
-    unsafe fn tile<L: Lanes, const ROWS: usize, const PANELS: usize>(&self, strip: &Strip, row: usize, v: usize) {
+    unsafe fn tile<L: Lanes, const ROWS: usize, const WIDE: usize>(&self, strip: &Strip, row: usize, v: usize) {
         let (blocks, class) = (self.blocks, strip.class);
         let record = Records::words(S::GROUPS) * ROWS;
         // SAFETY: panels have `blocks` blocks, every row its records and sums; the level is the caller's.
         unsafe {
-            let panels: [Unpacked; PANELS] = each!(PANELS, i => panel::<S>(self.panels, v + i, blocks));
+            let panels: [Unpacked; WIDE] = each!(WIDE, i => panel::<S>(self.panels, v + i, blocks));
             let mut x = self.x.of(strip, row, S::GROUPS);
-            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 32 + 16 * (v + i));
-            let mut p = [[L::splat(0.0); ROWS]; PANELS];
-            for i in 0..PANELS {
+            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 16 * PANELS + 16 * (v + i));
+            let mut p = [[L::splat(0.0); ROWS]; WIDE];
+            for i in 0..WIDE {
                 for t in 0..ROWS {
                     if !strip.first {
                         p[i][t] = L::load(at(self.sums[1], i, t));
@@ -206,26 +206,26 @@ impl<S: Shape> Multiply<'_, S> {
                 }
                 let block = class * (blocks / 16) + round;
                 for g in 0..S::GROUPS {
-                    let mut acc = [[L::splat_i32(0); ROWS]; PANELS];
+                    let mut acc = [[L::splat_i32(0); ROWS]; WIDE];
                     if starts::<L, S>() {
                         for t in 0..ROWS {
                             let start = L::splat_i32(*x.add((Records::STARTS + g) * ROWS + t));
-                            for i in 0..PANELS {
+                            for i in 0..WIDE {
                                 acc[i][t] = start;
                             }
                         }
                     }
                     for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
                         let from = class * class_bytes(blocks) + round * ROUND + k * 64;
-                        let codes: [L::B; PANELS] = each!(PANELS, i => L::load_bytes(panels[i].codes.add(from)));
+                        let codes: [L::B; WIDE] = each!(WIDE, i => L::load_bytes(panels[i].codes.add(from)));
                         for t in 0..ROWS {
                             let q = L::splat_bytes(x.add(k * ROWS + t).cast());
-                            for i in 0..PANELS {
+                            for i in 0..WIDE {
                                 acc[i][t] = dot::<L, S>(acc[i][t], codes[i], q);
                             }
                         }
                     }
-                    for i in 0..PANELS {
+                    for i in 0..WIDE {
                         let scale = L::load(panels[i].scales.add((block * S::GROUPS + g) * 16));
                         for t in 0..ROWS {
                             let d = L::splat(f32::from_bits(*x.add(Records::SCALE * ROWS + t) as u32));
@@ -235,7 +235,7 @@ impl<S: Shape> Multiply<'_, S> {
                 }
                 if S::MINS {
                     for g in 0..S::GROUPS {
-                        for i in 0..PANELS {
+                        for i in 0..WIDE {
                             let min = L::load(panels[i].mins.add((block * S::GROUPS + g) * 16));
                             for t in 0..ROWS {
                                 let sum = *x.add((Records::STARTS + S::GROUPS + g) * ROWS + t);
@@ -246,7 +246,7 @@ impl<S: Shape> Multiply<'_, S> {
                 }
                 x = x.add(record);
             }
-            for i in 0..PANELS {
+            for i in 0..WIDE {
                 for t in 0..ROWS {
                     if strip.last {
                         let sum = at(self.sums[0], i, t);
