@@ -20,9 +20,12 @@ import argparse
 import random
 import re
 
-GIRLS = ("Mia Lily Nora Ada Ivy Rosa Zoe Ella Clara Molly Ruby Anna Lucy June Tess Wren Maya Elsie Greta Poppy").split()
-BOYS = ("Ben Tom Sam Leo Finn Max Theo Hugo Noah Jack Oscar Eli Toby Luca Milo Otto Felix Arlo Emil Rory").split()
-SHE_ANIMALS = ("Hazel Clover Fern Pepper Juniper Daisy Bramble Plum Maple Willow Poppet Tansy").split()
+# Few names, none like another: a small model tells them apart, and a story keeps those it began with.
+GIRLS = "Mia Lily Nora Zoe Ella Ruby Anna Wren Greta Ivy".split()
+BOYS = "Ben Tom Sam Leo Finn Hugo Noah Oscar Jack Theo".split()
+SHE_ANIMALS = "Hazel Clover Fern Daisy Maple Juniper Plum Willow".split()
+HE_ANIMALS = "Pip Button Rusty Bumble Acorn Thistle Nutmeg Dusty".split()
+ANIMALS = ("Hazel Clover Fern Pepper Juniper Daisy Bramble Plum Maple Willow Poppet Tansy").split()
 HE_ANIMALS = ("Pip Button Biscuit Tuft Nutmeg Rusty Bumble Acorn Thistle Barley Sprout Dusty").split()
 ANIMALS = ("fox rabbit bear mouse hedgehog duck squirrel frog cat puppy kitten turtle badger otter lamb pony goat mole "
            "beaver owl dog horse pig wolf lion elephant monkey penguin deer sheep chicken dragon robot dinosaur unicorn").split()

@@ -46,7 +46,6 @@ CONFIG = {
 }
 LEARNING_RATE, WARMUP, DECAY = 2e-3, 100, 0.1
 TOKENS_PER_STEP = 1024  # little, for many steps: the text has patterns to learn rather than noise to average
-LONGEST_STEP = 30.0  # seconds: more than that is a process paused or a machine asleep, and not charged to --minutes
 UNSCORED = -100  # F.cross_entropy skips this target
 
 
@@ -60,12 +59,12 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(DIM, KV_HEADS * HEAD_DIM, bias=False)
         self.o_proj = nn.Linear(HEADS * HEAD_DIM, DIM, bias=False)
 
-    def forward(self, x, cos, sin):
+    def forward(self, x, cos, sin, seen):
         rows, n, _ = x.shape
         q, k, v = (p(x).view(rows, n, -1, HEAD_DIM).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         k, v = (t.repeat_interleave(HEADS // KV_HEADS, dim=1) for t in (k, v))
-        mix = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mix = F.scaled_dot_product_attention(q, k, v, attn_mask=seen, is_causal=seen is None)
         return self.o_proj(mix.transpose(1, 2).reshape(rows, n, -1))
 
 
@@ -91,8 +90,8 @@ class Layer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = nn.RMSNorm(DIM, EPS), nn.RMSNorm(DIM, EPS)
         self.self_attn, self.mlp = Attention(), FeedForward()
 
-    def forward(self, x, cos, sin):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin)
+    def forward(self, x, cos, sin, seen):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, seen)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -110,11 +109,13 @@ class Llama(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, tokens):
+    def forward(self, tokens, text=None):
+        """Logits of rows of tokens. With `text`, the number of the text that each token is of, a token sees its own text only."""
         x = self.embed_tokens(tokens)
         cos, sin = self.cos[:tokens.shape[1]], self.sin[:tokens.shape[1]]
+        seen = None if text is None else (text[:, :, None] == text[:, None, :]).tril()[:, None]
         for layer in self.layers:
-            x = layer(x, cos, sin)
+            x = layer(x, cos, sin, seen)
         return self.norm(x) @ self.embed_tokens.weight.T
 
 
@@ -173,19 +174,20 @@ def document(tok, rng: random.Random) -> tuple[list[int], list[bool]]:
     return ([BOS] + ids, [False] + said) if rng.random() < 0.5 else (ids, said)
 
 
-def batch(tok, rng: random.Random, rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of documents, each row begun afresh and cut at its end: tokens and the targets one ahead."""
+def batch(tok, rng: random.Random, rows: int, length: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows of documents, the last of a row cut at its end: tokens, the document each is of, and the targets one ahead."""
     ids = np.full((rows, length + 1), EOS)
     said = np.zeros((rows, length + 1), dtype=bool)
+    text = np.zeros((rows, length + 1), dtype=int)
     for r in range(rows):
         n = 0
         while n <= length:
             d, s = document(tok, rng)
             d, s = d[:length + 1 - n], s[:length + 1 - n]
-            ids[r, n:n + len(d)], said[r, n:n + len(d)] = d, s
+            ids[r, n:n + len(d)], said[r, n:n + len(d)], text[r, n:n + len(d)] = d, s, n
             n += len(d)
     targets = np.where(said, ids, UNSCORED)[:, 1:]
-    return torch.from_numpy(ids[:, :-1].copy()), torch.from_numpy(targets.copy())
+    return tuple(torch.from_numpy(a.copy()) for a in (ids[:, :-1], text[:, :-1], targets))
 
 
 # ---- training
@@ -209,7 +211,7 @@ def train(args) -> None:
     last = last_save = time.time()
     losses: list[float] = []
     while True:
-        began = time.time()
+        began = time.process_time()
         done = max(spent / (60 * args.minutes), step / args.steps if args.steps else 0)
         if done >= 1:
             break
@@ -218,15 +220,15 @@ def train(args) -> None:
             group["lr"] = rate
         # A conversation may need the whole context, a story does not: long rows every fourth time.
         length = CTX if step % 4 == 3 else CTX // 2
-        tokens, targets = batch(tok, random.Random(f"{args.seed}, step {step}"), TOKENS_PER_STEP // length, length)
-        loss = F.cross_entropy(model(tokens).flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)
+        tokens, text, targets = batch(tok, random.Random(f"{args.seed}, step {step}"), TOKENS_PER_STEP // length, length)
+        loss = F.cross_entropy(model(tokens, text).flatten(0, 1), targets.flatten(), ignore_index=UNSCORED)
         opt.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
         step += 1
         losses.append(loss.item())
-        spent += min(time.time() - began, LONGEST_STEP)
+        spent += time.process_time() - began
         if step % 25 == 0:
             now = time.time()
             print(f"step {step:5}  {spent / 60:5.1f} min  loss {sum(losses) / len(losses):.4f}  lr {rate:.2e}  "
@@ -435,7 +437,7 @@ def main() -> None:
         command.add_argument("folder", type=Path, help="where the tokenizer, the checkpoint and what is made from them lie")
         command.set_defaults(run=run)
         if run is train:
-            command.add_argument("--minutes", type=float, default=45, help="the learning rate falls to zero by then")
+            command.add_argument("--minutes", type=float, default=45, help="of processor time; the learning rate falls to zero by then")
             command.add_argument("--steps", type=int, default=0, help="stop after so many, if that is sooner")
             command.add_argument("--save-every", type=float, default=5, help="minutes between checkpoints")
         if run is sample:
