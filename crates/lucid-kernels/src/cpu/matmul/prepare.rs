@@ -203,15 +203,16 @@ impl Kernel for RoundTile<'_> {
         let RoundTile { records, product, tile, group, offset, strip: most } = self;
         let (rows, groups, n_in) = (records.tiles.rows(tile), 32 / group, product.n_in);
         let (height, words) = (rows.len(), Records::words(groups));
-        for (t, row) in rows.clone().enumerate() {
-            let x = &product.x[row * n_in..][..n_in];
-            for b in 0..n_in / 32 {
-                let strip = Strip::holding(b, n_in / 32, most);
-                let at = (b / 16 - strip.rounds.start) * words * height + t;
+        for b in 0..n_in / 32 {
+            let strip = Strip::holding(b, n_in / 32, most);
+            let record = records.of(&strip, rows.start, groups);
+            let record = record.wrapping_add((b / 16 - strip.rounds.start) * words * height);
+            for (t, row) in rows.clone().enumerate() {
+                let x = &product.x[row * n_in..][..n_in];
                 // SAFETY: a word of this tile's records, which one thread writes; the level is the caller's.
                 unsafe {
                     let Block { q, d, sums } = Block::of::<L>(x, b, group);
-                    let to = records.of(&strip, rows.start, groups).add(at);
+                    let to = record.add(t);
                     for (k, q) in q.as_chunks::<4>().0.iter().enumerate() {
                         to.add(k * height).write(i32::from_ne_bytes(q.map(|q| q as u8)));
                     }
