@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!                    ┌ prepare (once): activations to 8 bits, or to 16-wide order ─────────────┐
-//!   1 – 4 rows       │  weight row ─ unpack ─▶ codes in L1 ─ dot products ─▶ 16 sums ─┐        │   rows.rs
+//!   1 – 4 rows       │  weight row ─ unpack ─▶ codes in L1 ─ dot products ─▶ 16 sums ─┐        │   integers.rs
 //!                    │  … 16 weight rows, in address order …                          └▶ y     │
-//!   5 rows and more  │  16 weight rows ─ unpack ─▶ transposed panel in L2 ─▶ tiles of rows ─▶ y │   panel.rs
+//!   5 rows and more  │  16 weight rows ─ unpack ─▶ transposed panel ─▶ strips in L1 × tiles ─▶ y │   tiles.rs, integers/panels.rs
 //!                    └─────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
