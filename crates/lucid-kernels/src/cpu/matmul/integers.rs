@@ -27,7 +27,8 @@ use crate::{
 };
 use std::marker::PhantomData;
 
-/// How far ahead of the unpacking weights are asked for.
+/// How far ahead of the unpacking weights are asked for, with few rows. Memory is kept busy all the time: unpacking a row asks for
+/// the first half of a later one, multiplying for the second; but in formats of small blocks unpacking asks for all.
 const AHEAD: usize = 4096;
 
 /// What products need to know of a format.
@@ -81,8 +82,10 @@ fn few<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
             for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
                 let w = product.weights(o);
                 let (stride, bytes, width) = (w.len(), w.len(), x.blocks);
-                lanes::run(level, UnpackRows::<B> { w, stride, bytes, ahead: AHEAD, to, width, format: PhantomData });
-                dot_rows::<S>(level, &x, to, i, &mut p);
+                let ahead = Ahead { bytes: AHEAD, halved: u32::from(!small::<B>()) };
+                let half = if small::<B>() { 0 } else { w.len() / 2 };
+                lanes::run(level, UnpackRows::<B> { w, stride, bytes, ahead, to, width, format: PhantomData });
+                dot_rows::<S>(level, &x, to, w.as_ptr_range().end.wrapping_add(AHEAD), half, i, &mut p);
             }
             for (t, p) in p[..x.rows].iter().enumerate() {
                 // SAFETY: every output is in one piece.
@@ -123,6 +126,18 @@ struct Unpacked {
     mins: *mut f32,
 }
 
+/// Whether blocks are so small that an instruction more for each is felt.
+const fn small<B: Unpack>() -> bool {
+    B::BYTES <= 32
+}
+
+/// Which weights are asked for meanwhile: for each block the place so far ahead, or, halved (not for small blocks), only the first half of them.
+#[derive(Clone, Copy)]
+struct Ahead {
+    bytes: usize,
+    halved: u32,
+}
+
 /// Unpacks `bytes` bytes of one weight row or several, and pads each to `width` blocks with codes of weight 0 and scale 0.
 struct UnpackRows<'a, B> {
     /// From the first byte of the first row to the last byte of the last.
@@ -130,8 +145,7 @@ struct UnpackRows<'a, B> {
     /// Bytes from row to row.
     stride: usize,
     bytes: usize,
-    /// How far ahead weights are asked for.
-    ahead: usize,
+    ahead: Ahead,
     to: Unpacked,
     width: usize,
     format: PhantomData<B>,
@@ -160,8 +174,13 @@ impl<B: Unpack> Kernel for UnpackRows<'_, B> {
                 let to_scales = to.scales.add(row * row_groups);
                 let to_mins = to.mins.wrapping_add(row * row_groups);
                 for (i, block) in w[..bytes].chunks_exact(B::BYTES).enumerate() {
-                    for line in 0..B::BYTES.div_ceil(64) {
-                        L::prefetch(block.as_ptr().wrapping_add(ahead + 64 * line));
+                    if small::<B>() {
+                        L::prefetch(block.as_ptr().wrapping_add(ahead.bytes));
+                    } else {
+                        let at = w.as_ptr().wrapping_add(ahead.bytes + ((i * B::BYTES) >> ahead.halved));
+                        for line in 0..(B::BYTES >> ahead.halved).div_ceil(64) {
+                            L::prefetch(at.wrapping_add(64 * line));
+                        }
                     }
                     let codes = std::slice::from_raw_parts_mut(to_codes.add(i * B::LEN), B::LEN);
                     let scales = std::slice::from_raw_parts_mut(to_scales.add(i * groups), groups);
@@ -196,18 +215,32 @@ const fn starts<L: Lanes, S: Shape>() -> bool {
 }
 
 /// One unpacked weight row against up to four rows of activations; the sixteen partial sums go to `p[t][i]`.
-fn dot_rows<S: Shape>(level: Level, x: &Rounded, w: Unpacked, i: usize, p: &mut [[[f32; 16]; 16]; FEW]) {
+/// Meanwhile the `half` bytes before `ahead` are asked for.
+fn dot_rows<S: Shape>(
+    level: Level,
+    x: &Rounded,
+    w: Unpacked,
+    ahead: *const u8,
+    half: usize,
+    i: usize,
+    p: &mut [[[f32; 16]; 16]; FEW],
+) {
+    let step = half.div_ceil(x.blocks / 16);
+    let ahead = ahead.wrapping_sub(half);
     match x.rows {
-        1 => lanes::run(level, DotRows::<S, 1> { x, w, i, p, shape: PhantomData }),
-        2 => lanes::run(level, DotRows::<S, 2> { x, w, i, p, shape: PhantomData }),
-        3 => lanes::run(level, DotRows::<S, 3> { x, w, i, p, shape: PhantomData }),
-        _ => lanes::run(level, DotRows::<S, FEW> { x, w, i, p, shape: PhantomData }),
+        1 => lanes::run(level, DotRows::<S, 1> { x, w, ahead, step, i, p, shape: PhantomData }),
+        2 => lanes::run(level, DotRows::<S, 2> { x, w, ahead, step, i, p, shape: PhantomData }),
+        3 => lanes::run(level, DotRows::<S, 3> { x, w, ahead, step, i, p, shape: PhantomData }),
+        _ => lanes::run(level, DotRows::<S, FEW> { x, w, ahead, step, i, p, shape: PhantomData }),
     }
 }
 
 struct DotRows<'a, S, const ROWS: usize> {
     x: &'a Rounded,
     w: Unpacked,
+    /// What is asked for in the first round, and how many bytes in each.
+    ahead: *const u8,
+    step: usize,
     i: usize,
     p: &'a mut [[[f32; 16]; 16]; FEW],
     shape: PhantomData<S>,
@@ -218,11 +251,14 @@ impl<S: Shape, const ROWS: usize> Kernel for DotRows<'_, S, ROWS> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let DotRows { x, w, i, p: out, .. } = self;
+        let DotRows { x, w, ahead, step, i, p: out, .. } = self;
         // SAFETY: blocks are whole rounds of sixteen in all arrays; the level is the caller's.
         unsafe {
             let mut p = [L::splat(0.0); ROWS];
             for round in 0..x.blocks / 16 {
+                for at in (0..step).step_by(64) {
+                    L::prefetch(ahead.wrapping_add(round * step + at));
+                }
                 let codes: [L::B; 8] = each!(8, v => L::load_bytes(w.codes.add(round * 512 + 64 * v)));
                 let of_groups = |from: *mut f32| {
                     let first = L::load(from.add(round * 16 * S::GROUPS));

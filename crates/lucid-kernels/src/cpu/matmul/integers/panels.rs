@@ -12,7 +12,7 @@
 //! order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes stay
 //! unsigned, as the instruction wants them.
 
-use super::{Places, Shape, UnpackRows, Unpacked, dot, row_codes, starts};
+use super::{Ahead, Places, Shape, UnpackRows, Unpacked, dot, row_codes, starts};
 use crate::{
     cpu::{
         Machine, Parts,
@@ -62,6 +62,7 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
                     let bytes = (ROUND / B::LEN * B::BYTES).min(stride - from);
                     // Meanwhile the next round of the same row is fetched, and at the end of a row the next panel's.
                     let ahead = if from + bytes < stride { bytes } else { 16 * stride - from };
+                    let ahead = Ahead { bytes: ahead, halved: 0 };
                     let w = &product.w[rows.start * stride + from..(rows.end - 1) * stride + from + bytes];
                     let (to, width, format) = (unpacked, 16, PhantomData);
                     lanes::run(m.level, UnpackRows::<B> { w, stride, bytes, ahead, to, width, format });
