@@ -10,7 +10,7 @@ use super::{
     FEW, Plan, Product,
     integers::Total,
     prepare::{Columns, Whole},
-    tiles::{PANELS, Strip, strips, with_tile},
+    tiles::{PANELS, Strip, Sums, strips, with_tile},
 };
 use crate::{
     cpu::{Machine, Parts},
@@ -66,7 +66,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     let row = plan.room::<f32>(if decoded { product.n_in } else { 0 });
     let tails = plan.room::<f32>(16 * 16);
     let panels = plan.room::<f32>(if few { 0 } else { PANELS * panel_floats(vectors) });
-    let sums = [(); 2].map(|()| plan.room::<f32>(if few { 0 } else { product.rows * 16 * PANELS }));
+    let sums = Sums::plan(&mut plan, if few { 0 } else { product.rows });
     let rows = plan.room::<f32>(if few || !decoded { 0 } else { 16 * vectors * 16 });
     let buffers = Parts::new(&mut scratch.threads);
     // The bytes of weight row o, decoded into `to` where they cannot be loaded directly.
@@ -79,11 +79,10 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
         product.format.decode(w, unsafe { std::slice::from_raw_parts_mut(to, product.n_in) });
         to.cast_const().cast()
     };
-    // SAFETY (of `part`, in both): a thread number belongs to one thread at a time, so its buffer does, too.
     if few {
         let x = Whole::new(product, &mut scratch.shared);
         product.run(m, &|outputs, thread| {
-            // SAFETY: as said above.
+            // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
             let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
             for first in outputs.clone().step_by(16) {
                 let mut p = [[[0f32; 16]; 16]; FEW];
@@ -100,7 +99,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     }
     let x = Columns::new(m, product, STRIP, &mut scratch.shared);
     product.run(m, &|outputs, thread| {
-        // SAFETY: as said above.
+        // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
         for first in outputs.clone().step_by(16 * PANELS) {
             let filled = (outputs.end - first).min(16 * PANELS);
@@ -113,7 +112,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 let to = base.at::<f32>(panels).wrapping_add(v * panel_floats(vectors));
                 lanes::run(m.level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
             }
-            let (panels, sums) = (base.at(panels), sums.map(|at| base.at(at)));
+            let (panels, sums) = (base.at(panels), Sums::of(sums, base));
             lanes::run(m.level, Multiply { x: &x, panels, sums, product, first, filled });
         }
     });
@@ -250,8 +249,7 @@ impl Kernel for Pack {
 struct Multiply<'a> {
     x: &'a Columns,
     panels: *const f32,
-    /// Sums of every row, sixteen for each panel: of the finished classes, and of the class at work from strip to strip.
-    sums: [*mut f32; 2],
+    sums: Sums,
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
@@ -271,15 +269,14 @@ impl Kernel for Multiply<'_> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
-                        with_tile!(rows.len(), wide, |ROWS, PANELS| self
-                            .tile::<L, ROWS, PANELS>(&strip, rows.start, v));
+                        with_tile!(rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v));
                     }
                 }
             }
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 16 * PANELS), panels) }
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums.row(t), panels) }
         }
     }
 }
@@ -295,16 +292,7 @@ impl Multiply<'_> {
                 let class = self.panels.add((v + i) * panel_floats(vectors) + strip.class * class_floats(vectors));
                 class.add(strip.rounds.start * 16)
             });
-            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 16 * PANELS + 16 * (v + i));
-            let mut p = [[L::splat(0.0); ROWS]; WIDE];
-            for i in 0..WIDE {
-                for t in 0..ROWS {
-                    if !strip.first {
-                        p[i][t] = L::load(at(self.sums[1], i, t));
-                    }
-                    L::prefetch(at(self.sums[0], i, t + ROWS).cast());
-                }
-            }
+            let mut p = self.sums.begin::<L, ROWS, WIDE>(strip, row, v);
             let x = self.x.of(strip, row);
             for round in 0..strip.rounds.len() {
                 let x = x.add(round * ROWS);
@@ -319,17 +307,7 @@ impl Multiply<'_> {
                     }
                 }
             }
-            for i in 0..WIDE {
-                for t in 0..ROWS {
-                    if strip.last {
-                        let sum = at(self.sums[0], i, t);
-                        let before = if strip.class == 0 { L::splat(0.0) } else { L::load(sum) };
-                        L::store(sum, L::add(before, p[i][t]));
-                    } else {
-                        L::store(at(self.sums[1], i, t), p[i][t]);
-                    }
-                }
-            }
+            self.sums.end::<L, ROWS, WIDE>(strip, row, v, p);
         }
     }
 }

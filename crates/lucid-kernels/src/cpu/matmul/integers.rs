@@ -131,7 +131,8 @@ const fn small<B: Unpack>() -> bool {
     B::BYTES <= 32
 }
 
-/// Which weights are asked for meanwhile: for each block the place so far ahead, or, halved (not for small blocks), only the first half of them.
+/// Which weights are asked for meanwhile: for each block the place so far ahead, or, halved (not for small blocks), only the first
+/// half of them.
 #[derive(Clone, Copy)]
 struct Ahead {
     bytes: usize,
@@ -215,6 +216,7 @@ const fn starts<L: Lanes, S: Shape>() -> bool {
 }
 
 /// One unpacked weight row against up to four rows of activations; the sixteen partial sums go to `p[t][i]`.
+///
 /// Meanwhile the `half` bytes before `ahead` are asked for.
 fn dot_rows<S: Shape>(
     level: Level,

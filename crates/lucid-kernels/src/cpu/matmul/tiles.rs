@@ -14,6 +14,7 @@
 //! of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
 
 use crate::{
+    cpu::buffer::{Base, Plan},
     lanes::{self, Kernel, Lanes},
     level::Level,
 };
@@ -88,6 +89,87 @@ impl Strip {
 pub(super) fn strips(units: usize, most: usize) -> impl Iterator<Item = Strip> {
     (0..16.min(units))
         .flat_map(move |class| (class..units).step_by(16 * most).map(move |unit| Strip::holding(unit, units, most)))
+}
+
+/// The sums of every row, sixteen for each panel: of the finished classes, and of the class at work from strip to strip.
+#[derive(Clone, Copy)]
+pub(super) struct Sums {
+    finished: *mut f32,
+    open: *mut f32,
+}
+
+impl Sums {
+    /// Places for the sums of so many rows.
+    pub(super) fn plan(plan: &mut Plan, rows: usize) -> [usize; 2] {
+        [(); 2].map(|()| plan.room::<f32>(rows * 16 * PANELS))
+    }
+
+    /// The sums at these places of a buffer.
+    pub(super) fn of(places: [usize; 2], base: Base) -> Sums {
+        Sums { finished: base.at(places[0]), open: base.at(places[1]) }
+    }
+
+    /// Those of the finished classes of row `t`.
+    #[inline(always)]
+    pub(super) fn row(self, t: usize) -> *const f32 {
+        self.finished.wrapping_add(t * 16 * PANELS)
+    }
+
+    /// What a tile of ROWS rows from `row` and WIDE panels from `v` begins a strip with. The next tile's sums are asked for.
+    ///
+    /// # Safety
+    /// There are such rows and panels, no other thread has these sums, and the level's instructions exist.
+    #[inline(always)]
+    pub(super) unsafe fn begin<L: Lanes, const ROWS: usize, const WIDE: usize>(
+        self,
+        strip: &Strip,
+        row: usize,
+        v: usize,
+    ) -> [[L::F; ROWS]; WIDE] {
+        // SAFETY: the caller's word; what is only asked for need not exist.
+        unsafe {
+            let mut p = [[L::splat(0.0); ROWS]; WIDE];
+            for i in 0..WIDE {
+                for t in 0..ROWS {
+                    let at = (row + t) * 16 * PANELS + 16 * (v + i);
+                    if !strip.first {
+                        p[i][t] = L::load(self.open.wrapping_add(at));
+                    }
+                    L::prefetch(self.finished.wrapping_add(at + ROWS * 16 * PANELS).cast());
+                }
+            }
+            p
+        }
+    }
+
+    /// Ends a strip: the sums wait for the next, or, at the end of a class, join those of the classes before.
+    ///
+    /// # Safety
+    /// As for [`Sums::begin`].
+    #[inline(always)]
+    pub(super) unsafe fn end<L: Lanes, const ROWS: usize, const WIDE: usize>(
+        self,
+        strip: &Strip,
+        row: usize,
+        v: usize,
+        p: [[L::F; ROWS]; WIDE],
+    ) {
+        // SAFETY: the caller's word.
+        unsafe {
+            for i in 0..WIDE {
+                for t in 0..ROWS {
+                    let at = (row + t) * 16 * PANELS + 16 * (v + i);
+                    if strip.last {
+                        let sum = self.finished.wrapping_add(at);
+                        let before = if strip.class == 0 { L::splat(0.0) } else { L::load(sum) };
+                        L::store(sum, L::add(before, p[i][t]));
+                    } else {
+                        L::store(self.open.wrapping_add(at), p[i][t]);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// Calls `$call` with constants for the height of a tile and its width in panels, which micro-kernels take at compile time.

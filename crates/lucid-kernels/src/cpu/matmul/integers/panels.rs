@@ -20,7 +20,7 @@ use crate::{
         matmul::{
             Product, Unpack,
             prepare::Records,
-            tiles::{PANELS, Strip, strips, with_tile},
+            tiles::{PANELS, Strip, Sums, strips, with_tile},
         },
     },
     lanes::{self, Kernel, Lanes, each},
@@ -44,13 +44,13 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     // Sixteen weight rows are unpacked a round at a time, which fits L1.
     let unpacked = Places::new::<S>(&mut plan, 16 * row_codes(16), 16 * 16);
     let panels = Places::new::<S>(&mut plan, PANELS * panel_bytes(blocks), PANELS * blocks * 16);
-    let sums = [(); 2].map(|()| plan.room::<f32>(product.rows * 16 * PANELS));
+    let sums = Sums::plan(&mut plan, product.rows);
     let buffers = Parts::new(&mut scratch.threads);
     product.run(m, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
         let (unpacked, panels) = (unpacked.of(base), panels.of(base));
-        let sums = sums.map(|at| base.at(at));
+        let sums = Sums::of(sums, base);
         for first in outputs.clone().step_by(16 * PANELS) {
             let filled = (outputs.end - first).min(16 * PANELS);
             for v in 0..filled.div_ceil(16) {
@@ -147,8 +147,7 @@ struct Multiply<'a, S> {
     x: &'a Records,
     panels: Unpacked,
     blocks: usize,
-    /// Sums of every row, sixteen for each panel: of the finished classes, and of the class at work from strip to strip.
-    sums: [*mut f32; 2],
+    sums: Sums,
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
@@ -176,7 +175,7 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums[0].add(t * 16 * PANELS), panels) }
+            unsafe { self.product.put_sums::<L>(t, self.first, self.sums.row(t), panels) }
         }
     }
 }
@@ -191,16 +190,7 @@ impl<S: Shape> Multiply<'_, S> {
         unsafe {
             let panels: [Unpacked; WIDE] = each!(WIDE, i => panel::<S>(self.panels, v + i, blocks));
             let mut x = self.x.of(strip, row, S::GROUPS);
-            let at = |sums: *mut f32, i: usize, t: usize| sums.wrapping_add((row + t) * 16 * PANELS + 16 * (v + i));
-            let mut p = [[L::splat(0.0); ROWS]; WIDE];
-            for i in 0..WIDE {
-                for t in 0..ROWS {
-                    if !strip.first {
-                        p[i][t] = L::load(at(self.sums[1], i, t));
-                    }
-                    L::prefetch(at(self.sums[0], i, t + ROWS).cast());
-                }
-            }
+            let mut p = self.sums.begin::<L, ROWS, WIDE>(strip, row, v);
             for round in strip.rounds.clone() {
                 for line in 0..(4 * record).div_ceil(64) {
                     L::prefetch(x.wrapping_add(AHEAD * record + 16 * line).cast());
@@ -247,17 +237,7 @@ impl<S: Shape> Multiply<'_, S> {
                 }
                 x = x.add(record);
             }
-            for i in 0..WIDE {
-                for t in 0..ROWS {
-                    if strip.last {
-                        let sum = at(self.sums[0], i, t);
-                        let before = if class == 0 { L::splat(0.0) } else { L::load(sum) };
-                        L::store(sum, L::add(before, p[i][t]));
-                    } else {
-                        L::store(at(self.sums[1], i, t), p[i][t]);
-                    }
-                }
-            }
+            self.sums.end::<L, ROWS, WIDE>(strip, row, v, p);
         }
     }
 }
