@@ -1,29 +1,41 @@
 //! From outside: the logits file is the same to the byte whatever the threads, the pieces, the company, the history and the
-//! instructions; and so is the text.
+//! instructions; and so are the tokens that are generated.
+//!
+//! Two models: the demonstration model, and one of random weights whose rows are whole blocks of 256, so that `lucid quantize`
+//! gives each matrix the format that is asked for.
 
 #[path = "common/lucid.rs"]
 mod lucid;
+#[path = "../../lucid/tests/common/random_model.rs"]
+mod random_model;
 
 use lucid::{Scratch, lucid};
+use lucid_kernels::{formats::Format, level::Level};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/tiny/tiny.gguf");
 
-/// Seventy tokens: past a chunk, a tile of positions and a tile of rows.
-fn tokens() -> String {
-    (0..70u32).map(|i| (i * i * 37 + 11 * i + 1) % 2048).map(|t| t.to_string()).collect::<Vec<_>>().join(",")
+/// Past a chunk of 64, a tile of positions and many tiles of rows.
+const SOME: usize = 70;
+/// Past a chunk of 512 too, and more than eight tiles of positions.
+const MANY: usize = 530;
+
+/// Token ids that both models have.
+fn tokens(n: usize) -> String {
+    let vocab = random_model::VOCAB;
+    (0..n).map(|i| (i * i * 37 + 11 * i + 1) % vocab).map(|t| t.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// What `lucid logits --device cpu` writes with these flags.
-fn logits(model: &Path, flags: &[&str], level: Option<&str>) -> Vec<u8> {
-    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let out = model.with_file_name(format!("{n}.npy"));
+fn logits(model: &Path, n: usize, flags: &[&str], level: Option<&str>) -> Vec<u8> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let out = model.with_extension(format!("{}.npy", COUNT.fetch_add(1, Relaxed)));
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
-    command.args(["logits", "--device", "cpu", "--tokens", &tokens(), "--out"]).arg(&out).args(flags).arg(model);
+    command.args(["logits", "--device", "cpu", "--tokens", &tokens(n), "--out"]).arg(&out).args(flags).arg(model);
     if let Some(level) = level {
         command.env("LUCID_LEVEL", level);
     }
@@ -34,77 +46,204 @@ fn logits(model: &Path, flags: &[&str], level: Option<&str>) -> Vec<u8> {
     bytes
 }
 
-/// The demonstration model in another format.
-fn quantised(folder: &Path, format: &str) -> PathBuf {
-    let out = folder.join(format!("{format}.gguf"));
-    if format == "Q8_0" {
-        std::fs::copy(TINY, &out).unwrap();
-    } else {
-        let done = lucid(&["quantize", "--allow-requantize", TINY, out.to_str().unwrap(), format]);
-        assert_eq!(done.code, Some(0), "{}", done.err);
-    }
+/// A model as `lucid quantize` writes it. Every matrix must get a format of that kind: none may fall back.
+fn quantised(source: &Path, kind: &[&str]) -> PathBuf {
+    let out = source.with_file_name(format!("{}.gguf", kind.join("")));
+    let [source, target] = [source, &out].map(|path| path.to_str().unwrap());
+    let flags = &kind[..kind.len() - 1];
+    let done = lucid(&[&["quantize", "--allow-requantize"], flags, &[source, target, kind[kind.len() - 1]]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(!done.err.contains("falls back"), "{}", done.err);
     out
 }
 
-const WAYS: &[&[&str]] = &[
-    &["--threads", "2"],
-    &["--threads", "3", "--chunk", "1"],
-    &["--threads", "8", "--chunk", "7"],
-    &["--threads", "1", "--chunk", "512"],
-    &["--threads", "2", "--batch", "3"],
-    &["--threads", "3", "--batch", "8", "--chunk", "1"],
-    &["--threads", "2", "--batch", "8", "--chunk", "512"],
-    &["--threads", "2", "--reuse", "1", "--chunk", "512"],
-    &["--threads", "1", "--reuse", "40", "--chunk", "7", "--batch", "3"],
+/// The random model in F32.
+fn random(folder: &Scratch) -> PathBuf {
+    let path = folder.0.join("random.gguf");
+    random_model::write(&path, Format::F32);
+    path
+}
+
+/// The demonstration model, where it may have neighbours.
+fn tiny(folder: &Scratch) -> PathBuf {
+    let path = folder.0.join("tiny.gguf");
+    std::fs::copy(TINY, &path).unwrap();
+    path
+}
+
+/// How a file can come about: threads, tokens at a time, sequences, tokens that are computed twice. Every count of threads,
+/// every size of piece and every size of batch is there.
+#[derive(Clone, Copy)]
+struct Way(u16, u32, u16, usize);
+
+impl Way {
+    fn flags(&self) -> Vec<String> {
+        let Way(threads, chunk, batch, reuse) = self;
+        let flags = [format!("--threads={threads}"), format!("--chunk={chunk}"), format!("--batch={batch}")];
+        [flags.to_vec(), vec![format!("--reuse={reuse}")]].concat()
+    }
+}
+
+/// More than all tokens of a test.
+const ALL: u32 = 1000;
+
+/// The first is what the others are compared with.
+const WAYS: [Way; 9] = [
+    Way(1, ALL, 1, 0),
+    Way(2, 64, 1, 1),
+    Way(3, 1, 1, 0),
+    Way(8, 7, 3, 0),
+    Way(2, 1, 8, 0),
+    Way(1, 512, 8, 2),
+    Way(3, 64, 3, 40),
+    Way(8, ALL, 8, 69),
+    Way(1, 7, 1, 70),
 ];
 
-#[test]
-fn the_logits_depend_on_no_threads_pieces_company_or_history() {
-    let folder = Scratch::new("same-bits-ways");
-    for format in ["Q8_0", "F16", "Q4_0", "Q4_K_M", "Q6_K", "IQ4_XS"] {
-        let model = quantised(&folder.0, format);
-        let plain = logits(&model, &["--threads", "1"], None);
-        for way in WAYS {
-            assert!(logits(&model, way, None) == plain, "{format}: {way:?} changed the logits");
-        }
+/// Each count of threads with each size of piece.
+const PAIRS: [Way; 20] = [
+    Way(1, ALL, 1, 0),
+    Way(2, ALL, 3, 1),
+    Way(3, ALL, 1, 300),
+    Way(8, ALL, 1, 529),
+    Way(1, 512, 1, 0),
+    Way(2, 512, 1, 40),
+    Way(3, 512, 1, 513),
+    Way(8, 512, 8, 0),
+    Way(1, 64, 1, 100),
+    Way(2, 64, 1, 0),
+    Way(3, 64, 3, 0),
+    Way(8, 64, 1, 0),
+    Way(1, 7, 1, 0),
+    Way(2, 7, 1, 0),
+    Way(3, 7, 1, 0),
+    Way(8, 7, 1, 530),
+    Way(1, 1, 1, 0),
+    Way(2, 1, 1, 0),
+    Way(3, 1, 3, 5),
+    Way(8, 1, 1, 0),
+];
+
+/// Asserts that all ways lead to the same file, which this returns.
+#[track_caller]
+fn same_by_all_ways(model: &Path, n: usize, kind: &[&str], ways: &[Way]) -> Vec<u8> {
+    let by = |way: &Way| {
+        let flags = way.flags();
+        logits(model, n, &[kind, &flags.iter().map(String::as_str).collect::<Vec<_>>()].concat(), None)
+    };
+    let plain = by(&ways[0]);
+    for way in &ways[1..] {
+        assert!(by(way) == plain, "{}: {kind:?} {:?} changed the logits", model.display(), way.flags());
+    }
+    plain
+}
+
+/// Asserts that all levels lead to the same file as the best.
+#[track_caller]
+fn same_at_every_level(model: &Path, n: usize, plain: &[u8]) {
+    for level in Level::available().filter(|&level| level != Level::best()) {
+        assert!(logits(model, n, &[], Some(level.name())) == plain, "{} at {level}: other logits", model.display());
     }
 }
 
 #[test]
-fn so_with_every_type_of_cache_and_with_exact_activations() {
+fn no_threads_pieces_company_history_or_instructions_change_the_logits() {
+    let folder = Scratch::new("same-bits-ways");
+    let tiny = tiny(&folder);
+    for format in ["F16", "Q8_0", "Q4_0", "Q4_K_M", "IQ4_XS"] {
+        let model = quantised(&tiny, &[format]);
+        same_at_every_level(&model, SOME, &same_by_all_ways(&model, SOME, &[], &WAYS));
+    }
+}
+
+/// Types of `lucid quantize`, between them every format that it writes.
+const KINDS: [&[&str]; 18] = [
+    &["F32"],
+    &["F16"],
+    &["BF16"],
+    &["Q4_0"],
+    &["Q4_1"],
+    &["Q5_0"],
+    &["Q5_1"],
+    &["Q8_0"],
+    &["Q2_K"],
+    &["Q3_K_M"],
+    &["Q4_K_M"],
+    &["Q5_K_M"],
+    &["Q6_K"],
+    &["IQ4_NL"],
+    &["IQ4_XS"],
+    &["--pure", "TQ1_0"],
+    &["--pure", "TQ2_0"],
+    &["--pure", "MXFP4_MOE"],
+];
+
+#[test]
+fn nor_do_they_in_any_format() {
+    let folder = Scratch::new("same-bits-formats");
+    let random = random(&folder);
+    for kind in KINDS {
+        let model = quantised(&random, kind);
+        same_at_every_level(&model, SOME, &same_by_all_ways(&model, SOME, &[], &WAYS));
+    }
+}
+
+#[test]
+fn nor_past_the_edge_of_every_chunk_and_tile() {
+    let folder = Scratch::new("same-bits-edges");
+    let random = random(&folder);
+    same_by_all_ways(&quantised(&random, &["Q4_K_M"]), MANY, &[], &PAIRS);
+    same_by_all_ways(&quantised(&random, &["F16"]), MANY, &[], &[PAIRS[0], PAIRS[7], PAIRS[11], PAIRS[13], PAIRS[17]]);
+}
+
+#[test]
+fn nor_with_any_type_of_cache_or_with_exact_activations() {
     let folder = Scratch::new("same-bits-kinds");
-    let model = quantised(&folder.0, "Q4_K_M");
+    let model = quantised(&tiny(&folder), &["Q4_K_M"]);
     let mut all = Vec::new();
     for kind in [&["--kv", "f32"][..], &["--kv", "f16"], &["--kv", "q8_0"], &["--exact"]] {
-        let plain = logits(&model, &[kind, &["--threads", "1"]].concat(), None);
-        for way in [WAYS[1], WAYS[6], WAYS[8]] {
-            assert!(logits(&model, &[kind, way].concat(), None) == plain, "{kind:?} {way:?} changed the logits");
-        }
+        let plain = same_by_all_ways(&model, SOME, kind, &WAYS);
         assert!(!all.contains(&plain), "{kind:?} changes nothing at all");
         all.push(plain);
     }
 }
 
+/// The ids and the text of `lucid run`.
+fn generated(model: &Path, flags: &[&str], level: Level, threads: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
+    command.env("LUCID_LEVEL", level.name()).arg("run").arg(model);
+    command.args(["-p", "once upon a time", "-n", "24", "--ignore-eos", "--json", "--threads", threads]).args(flags);
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(said["ids"].as_array().unwrap().len(), 24);
+    format!("{} {}", said["ids"], said["text"])
+}
+
 #[test]
-fn every_level_gives_the_same_bits_and_the_same_text() {
-    let folder = Scratch::new("same-bits-levels");
-    let levels: Vec<&str> = lucid_kernels::level::Level::available().map(|level| level.name()).collect();
-    for format in ["Q8_0", "Q4_K_M", "F16"] {
-        let model = quantised(&folder.0, format);
-        let plain = logits(&model, &[], Some("scalar"));
-        for level in &levels {
-            assert!(logits(&model, &[], Some(level)) == plain, "{format} at {level} changed the logits");
+fn the_same_tokens_are_generated_at_every_level_by_any_threads() {
+    let folder = Scratch::new("same-bits-tokens");
+    let mut all = Vec::new();
+    for source in [tiny(&folder), random(&folder)] {
+        for format in ["F16", "Q4_0", "Q4_K_M", "IQ4_XS"] {
+            let model = quantised(&source, &[format]);
+            for how in [["--temperature", "0"], ["--seed", "7"]] {
+                let plain = generated(&model, &how, Level::best(), "1");
+                for level in Level::available() {
+                    assert_eq!(generated(&model, &how, level, "2"), plain, "{} {how:?} at {level}", model.display());
+                }
+                for threads in ["3", "8"] {
+                    let got = generated(&model, &how, Level::best(), threads);
+                    assert_eq!(got, plain, "{} {how:?} with {threads} threads", model.display());
+                }
+                all.push(plain);
+            }
         }
     }
-    let text = |level: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lucid"));
-        command.env("LUCID_LEVEL", level).args(["run", "-p", "Once upon a time", "-n", "48", "--seed", "7"]);
-        let done = command.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        done.stdout
-    };
-    let plain = text("scalar");
-    assert!(levels.iter().all(|level| text(level) == plain));
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert!(all.len() > count / 2, "models, formats and seeds hardly matter: {} texts of {count}", all.len());
 }
 
 #[test]
