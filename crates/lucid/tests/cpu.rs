@@ -72,9 +72,9 @@ fn agree(path: &Path, tokens: &[u32], promises: &[(Options, f64)]) {
 ///   spread; against values of a normal distribution whose largest of 32 is about twice its deviation the NMSE of one product is
 ///   (2/127)²/12 = 2e-5. Over some tens of products, uncorrelated, that is within it.
 /// - A cache of f16 rounds keys and values by up to 2⁻¹¹, 8e-8 in mean square. Values bring that into the output as it is; keys
-///   bring it into scores, multiplied by their square, so that scores of ±10 make it 8e-6. Over some layers that is within 1e-4.
-///   What q8_0 costs a model with such scores is too much to promise (6e-3 in one of the fixtures), so it is held to 2e-3 only
-///   where they are smaller.
+///   bring it into scores, multiplied by their square: 7e-5 where scores are about 30, as in one of the fixtures, and less in so far
+///   as the softmax has made up its mind. So 1e-4. What q8_0 costs such a model is too much to promise (6e-3 there); it is held to
+///   2e-3 only where scores are small.
 fn promised(path: &Path, kv: CacheType) -> f64 {
     let file = ModelFile::open(path).unwrap();
     let matrices = file.tensors().filter(|t| t.shape.len() == 2).filter_map(|t| t.format);
