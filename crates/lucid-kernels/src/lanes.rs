@@ -33,8 +33,6 @@ pub(crate) trait Lanes: Copy + 'static {
     type I: Copy;
     /// 64 bytes.
     type B: Copy;
-    /// 32 bytes, the codes of a block.
-    type C: Copy;
 
     /// Sixteen f32 from memory.
     unsafe fn load(p: *const f32) -> Self::F;
@@ -67,10 +65,16 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn load_bf16(p: *const u8) -> Self::F;
     /// Sixteen i8 from memory, widened.
     unsafe fn load_i8(p: *const i8) -> Self::F;
+    /// Sixteen i8, eight in each word, widened.
+    unsafe fn from_i8(words: [u64; 2]) -> Self::F;
     /// Sixteen whole numbers in −128 ..= 127 as bytes.
     unsafe fn store_i8(p: *mut i8, x: Self::F);
     /// One f16, widened.
     unsafe fn f16(bits: u16) -> f32;
+    /// Sixteen f16 from memory, `stride` bytes from one to the next, widened.
+    unsafe fn gather_f16(p: *const u8, stride: usize) -> Self::F;
+    /// Eight times a, then eight times b.
+    unsafe fn halves(a: f32, b: f32) -> Self::F;
     /// The largest magnitude of 32 values, from memory, as bits: a NaN or an infinity is at least `0x7F800000`.
     unsafe fn largest_of_32(p: *const f32) -> u32;
 
@@ -83,35 +87,37 @@ pub(crate) trait Lanes: Copy + 'static {
     /// The nearest f32 of an integer.
     unsafe fn to_f32(a: Self::I) -> Self::F;
 
-    /// 32 bytes from memory.
-    unsafe fn load_codes(p: *const u8) -> Self::C;
-    /// 32 bytes to memory.
-    unsafe fn store_codes(p: *mut u8, c: Self::C);
-    /// The 32 nibbles of sixteen bytes from memory: the low ones, then the high ones.
-    unsafe fn nibbles(p: *const u8) -> Self::C;
-    /// One byte 32 times.
-    unsafe fn splat_code(c: u8) -> Self::C;
+    /// 64 bytes from memory.
+    unsafe fn load_bytes(p: *const u8) -> Self::B;
+    /// 64 bytes to memory.
+    unsafe fn store_bytes(p: *mut u8, b: Self::B);
+    /// Four bytes from memory, sixteen times.
+    unsafe fn splat_bytes(p: *const i8) -> Self::B;
+    /// One byte 64 times.
+    unsafe fn splat_byte(c: u8) -> Self::B;
+    /// 32 bytes from one place in memory, then 32 from another.
+    unsafe fn two(p: *const u8, q: *const u8) -> Self::B;
+    /// The nibbles of sixteen bytes from one place in memory, then of sixteen from another: each time the low ones, then the high.
+    unsafe fn nibbles(p: *const u8, q: *const u8) -> Self::B;
+    /// `x & mask` for 32 bytes x from memory, then `(x >> n) & mask`, n below 8.
+    unsafe fn twice(p: *const u8, n: u32, mask: u8) -> Self::B;
     /// `(a >> n) & mask` in every byte, n below 8.
-    unsafe fn shift_and(a: Self::C, n: u32, mask: u8) -> Self::C;
+    unsafe fn shift_and(a: Self::B, n: u32, mask: u8) -> Self::B;
     /// `(a << n) & mask` in every byte, n below 8.
-    unsafe fn shift_left_and(a: Self::C, n: u32, mask: u8) -> Self::C;
+    unsafe fn shift_left_and(a: Self::B, n: u32, mask: u8) -> Self::B;
     /// `a | b`.
-    unsafe fn or(a: Self::C, b: Self::C) -> Self::C;
+    unsafe fn or(a: Self::B, b: Self::B) -> Self::B;
     /// `a ^ b`.
-    unsafe fn xor(a: Self::C, b: Self::C) -> Self::C;
+    unsafe fn xor(a: Self::B, b: Self::B) -> Self::B;
     /// `a + b` in every byte, modulo 256.
-    unsafe fn add_codes(a: Self::C, b: Self::C) -> Self::C;
+    unsafe fn add_bytes(a: Self::B, b: Self::B) -> Self::B;
     /// Byte i is 0xFF where bit i is set, else 0.
-    unsafe fn spread(bits: u32) -> Self::C;
+    unsafe fn spread(bits: u64) -> Self::B;
     /// Entry `a` of the table for every byte, which is below 16.
-    unsafe fn lookup(table: &[u8; 16], a: Self::C) -> Self::C;
+    unsafe fn lookup(table: &[u8; 16], a: Self::B) -> Self::B;
     /// Sums of the first and the second sixteen of 32 signed bytes from memory.
     unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2];
 
-    /// 64 bytes from memory.
-    unsafe fn load_bytes(p: *const u8) -> Self::B;
-    /// Four bytes from memory, sixteen times.
-    unsafe fn splat_bytes(p: *const i8) -> Self::B;
     /// How many vectors of outputs, and how many rows, a micro-kernel holds in registers: products need one accumulator for each
     /// pair in integers and one in floats.
     const VECTORS: usize;
@@ -123,10 +129,11 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
-    /// Sums of four neighbouring lanes of eight vectors. Vector i holds, in four lanes each, the first half of block 2i, its
-    /// second half, the first half of block 2i + 1, its second half. The results are the first halves of all sixteen blocks,
-    /// and the second.
-    unsafe fn sums_of_four(v: [Self::I; 8]) -> (Self::I, Self::I);
+    /// 512 bytes, those of sixteen blocks one after the other, in the order in which [`Lanes::dot_mixed`] wants both of its sides.
+    unsafe fn mix(v: [Self::B; 8]) -> [Self::B; 8];
+    /// `Σ u·x`, or `Σ (u − 128)·x` if `WIDE`, over the first halves of sixteen blocks, and over their second halves; u, and the 512 bytes
+    /// x from memory, are mixed. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
+    unsafe fn dot_mixed<const WIDE: bool>(u: [Self::B; 8], x: *const i8) -> (Self::I, Self::I);
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.

@@ -63,7 +63,7 @@ fn products_of_every_format_equal_their_twin() {
         let m = Machine::new(level, 2);
         for format in weight_formats() {
             let unit = format.block_len().max(32);
-            for (n_in, n_out, rows) in [(unit, 1, 1), (unit * 3, 35, 3), (unit * 5, 50, 7), (unit * 18, 33, 2)] {
+            for (n_in, n_out, rows) in [(unit, 1, 1), (unit * 3, 35, 3), (unit * 5, 50, 13), (unit * 18, 33, 2)] {
                 let (w, x) = (random_rows(format, n_in, n_out), noise(80, rows * n_in));
                 for mode in [Activations::Rounded, Activations::Exact] {
                     check_product(&m, format, &w, &x, n_in, mode);
@@ -90,15 +90,15 @@ fn products_of_every_number_of_rows_equal_their_twin() {
     }
 }
 
-/// Many rows, and a width of several rounds and a part of one.
+/// Many rows, and a width of several rounds, more than a strip of them, and a part of one.
 #[test]
 fn large_products_equal_their_twin() {
     for level in Level::available().filter(|&l| l != Level::SCALAR) {
         let m = Machine::new(level, 3);
         for format in [Format::Q4_K, Format::Q8_0, Format::Q6_K, Format::F16] {
-            let n_in = 512 * 3 + 256;
+            let n_in = 512 * 7 + 256;
             let w = random_rows(format, n_in, 70);
-            for rows in [1, 4, 5, 512] {
+            for rows in [1, 4, 8, 9, 512] {
                 check_product(
                     &m,
                     format,
@@ -121,7 +121,7 @@ fn products_of_wild_numbers_equal_their_twin() {
             let n_in = format.block_len().max(32) * 6;
             let bytes = 20 * format.row_bytes(n_in).unwrap();
             let w: Vec<u8> = noise(83, bytes).iter().map(|x| (x * 12345.0) as i32 as u8).collect();
-            for rows in [2, 6] {
+            for rows in [2, 11] {
                 for infinite in [false, true] {
                     let x = awkward(84, rows * n_in, infinite);
                     for mode in [Activations::Rounded, Activations::Exact] {

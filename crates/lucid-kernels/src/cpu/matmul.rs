@@ -4,9 +4,9 @@
 //!
 //! ```text
 //!                    ┌ prepare (once): activations to 8 bits, or to 16-wide order ─────────────┐
-//!   1 – 4 rows       │  weight row ─ unpack ─▶ codes in L1 ─ dot products ─▶ 16 sums ─┐        │   integers.rs
-//!                    │  … 16 weight rows, in address order …                          └▶ y     │
-//!   5 rows and more  │  16 weight rows ─ unpack ─▶ transposed panel ─▶ strips in L1 × tiles ─▶ y │   tiles.rs, integers/panels.rs
+//!   few rows         │  weight row ─ unpack ─▶ registers ─ dot products ─▶ 16 sums ─┐          │   integers.rs
+//!                    │  … 16 weight rows, in address order …                        └▶ y       │
+//!   many rows        │  16 weight rows ─ unpack ─▶ transposed panel ─▶ strips in L1 × tiles ─▶ y │   tiles.rs, integers/panels.rs
 //!                    └─────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -42,8 +42,6 @@ pub enum Activations {
     Exact,
 }
 
-/// Up to this many rows, weights are read row by row; from here on, in panels.
-const FEW: usize = 4;
 /// Bytes of weights in a piece, with few rows.
 const PIECE: usize = 48 << 10;
 
@@ -82,11 +80,11 @@ impl Product<'_> {
         &self.w[o * self.row_bytes..(o + 1) * self.row_bytes]
     }
 
-    /// Runs `task` on ranges of outputs, multiples of sixteen but for the last.
-    fn run(&self, m: &Machine, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
+    /// Runs `task` on ranges of outputs, multiples of sixteen but for the last: for a kernel of few rows or of panels.
+    fn run(&self, m: &Machine, few: bool, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
         // At least four pieces for each thread, so that a thread that is put aside can be helped out.
         let fair = self.n_out / (4 * m.pool.threads());
-        let grain = match self.rows <= FEW {
+        let grain = match few {
             true => fair.min(PIECE / self.row_bytes),
             false => fair.clamp(16, 16 * tiles::PANELS) / 16 * 16,
         };

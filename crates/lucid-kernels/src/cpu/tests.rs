@@ -8,7 +8,6 @@ use crate::{
         testing::random_rows,
         unpack::{Unpack, with_unpack},
     },
-    lanes::scalar::Scalar,
     ops::{Heads, Pairs, Rotation, testing::*},
     oracle::{self, UNIT_F32 as U},
 };
@@ -54,16 +53,12 @@ fn products_stay_within_the_derived_bound_in_every_format() {
 /// scale or minimum; their sizes are those of the code's part and the minimum's part separately, which may cancel.
 fn rounded_bound<B: Unpack>(stored: &[u8], x: &[f32]) -> f64 {
     let n = x.len();
-    let (mut codes, mut scales, mut mins) = (vec![0; n], vec![0.0; n / B::GROUP], vec![0.0; n / B::GROUP]);
-    for (i, block) in stored.chunks_exact(B::BYTES).enumerate() {
-        let (v, g) = (i * B::LEN..(i + 1) * B::LEN, i * B::LEN / B::GROUP..(i + 1) * B::LEN / B::GROUP);
-        // SAFETY: plain loops need no instructions.
-        unsafe { B::unpack::<Scalar>(block, &mut codes[v], &mut scales[g.clone()], &mut mins[g]) };
-    }
+    let [codes, scales, mins] = matmul::twin::parts::<B>(stored);
     let (mut steps, mut size) = (0.0, 0.0);
     for i in 0..n {
-        let (e, m) = (f64::from(scales[i / B::GROUP]), f64::from(mins[i / B::GROUP]));
-        let code = f64::from(i32::from(codes[i]) - i32::from(B::OFFSET));
+        let e = f64::from(scales[i / B::GROUP]);
+        let m = if B::MINS { f64::from(mins[i / B::GROUP]) } else { 0.0 };
+        let code = f64::from(codes[i]) - f64::from(B::OFFSET);
         let largest = x[i / 32 * 32..][..32].iter().fold(0f32, |a, x| a.max(x.abs()));
         let step = f64::from(largest) / 127.0;
         steps += (e * code + m).abs() * (step / 2.0 + 4.0 * U * f64::from(largest));

@@ -7,15 +7,30 @@
 //! ```
 //!
 //! with unsigned byte codes, f32 scales (products of a block's scale and its groups' small integers: exact), and in some formats
-//! minima (exact, too). [`Unpack::unpack`] writes the three; what follows knows no format any more.
+//! minima (exact, too). [`Unpack`] reads the three from memory into registers; what follows knows no format any more.
+//!
+//! It does so from a *round* of 512 weights, whole blocks in every format: codes come 64 at a time, as many as a register of 64 bytes
+//! holds, and scales sixteen at a time. So no lane is ever idle, however small the blocks are.
+//!
+//! ```text
+//! a round:   Q4_0   │d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│      16 blocks of 32
+//!            Q4_K   │d m scales n n n n n n n n     │d m scales n n n n n n n n     │       2 blocks of 256
+//! codes          k = 0 … 7:  │ 32 of block 2k │ 32 of block 2k + 1 │
+//! scales                     │ s₀ s₁ … s₁₅ │             and, where a group is 16, │ s₁₆ s₁₇ … s₃₁ │
+//! ```
 //!
 //! Codes are below 128 wherever the format allows, because the instructions before VNNI add pairs of products in 16 bits:
 //! 2 · 127 · 127 fits, 2 · 255 · 127 does not. [`Unpack::WIDE`] formats have all eight bits and the offset 128.
 
 use super::{Block, blocks, grids, iq4_nl::LEVELS, mxfp4, mxfp4::E2M1_TWICE, nvfp4, tq1_0::RUNS, u16_at, u32_at};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
+
+/// Weights of a round.
+pub(crate) const ROUND: usize = 512;
 
 /// A block format that is integers and scales.
+///
+/// A round of zero bytes has finite scales in every format, so that they can stand for what is missing from a last round.
 pub(crate) trait Unpack: Block {
     /// Values that share a scale: 16 or 32.
     const GROUP: usize = 32;
@@ -25,12 +40,39 @@ pub(crate) trait Unpack: Block {
     const MINS: bool = false;
     /// Whether codes use all of `0 ..= 255`; then the offset is 128. Otherwise they are below 128.
     const WIDE: bool = Self::OFFSET == 128;
+    /// Bytes of a round.
+    const ROUND_BYTES: usize = ROUND / Self::LEN * Self::BYTES;
 
-    /// Writes [`Block::LEN`] codes, as many scales as there are groups, and as many minima if the format has them.
+    /// The 64 codes from code 64 · k of a round on.
     ///
     /// # Safety
     /// As for every function of [`Lanes`].
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]);
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B;
+
+    /// The sixteen scales from group 16 · i of a round on; and the minima, or anything if the format has none.
+    ///
+    /// # Safety
+    /// As for every function of [`Lanes`].
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2];
+}
+
+/// Blocks 2k and 2k + 1 of a format of 32 values.
+#[inline(always)]
+fn neighbours<B: Block>(round: &[u8], k: usize) -> [&[u8]; 2] {
+    let both = &round[2 * k * B::BYTES..2 * (k + 1) * B::BYTES];
+    [&both[..B::BYTES], &both[B::BYTES..]]
+}
+
+/// Block `i` of a format.
+#[inline(always)]
+fn block<B: Block>(round: &[u8], i: usize) -> &[u8] {
+    &round[i * B::BYTES..(i + 1) * B::BYTES]
+}
+
+/// Of a format of more than 32 values, the block that holds codes from 64 · k on, and how many times 64 of its own come before.
+#[inline(always)]
+fn within<B: Block>(round: &[u8], k: usize) -> (&[u8], usize) {
+    (block::<B>(round, k * 64 / B::LEN), k % (B::LEN / 64))
 }
 
 /// The f16 at byte `at`.
@@ -40,37 +82,60 @@ unsafe fn half_at<L: Lanes>(bytes: &[u8], at: usize) -> f32 {
     unsafe { L::f16(u16_at(bytes, at)) }
 }
 
-/// 32 bytes of a block, from byte `at`.
+/// The f16 at byte `at` of each of sixteen blocks of 32.
 #[inline(always)]
-unsafe fn bytes_at<L: Lanes>(block: &[u8], at: usize) -> L::C {
-    // SAFETY: 32 bytes by the slicing.
-    unsafe { L::load_codes(block[at..at + 32].as_ptr()) }
+unsafe fn halves_at<L: Lanes, B: Block>(round: &[u8], at: usize) -> L::F {
+    assert!(15 * B::BYTES + at + 2 <= round.len());
+    // SAFETY: the last of the sixteen ends within the round.
+    unsafe { L::gather_f16(round.as_ptr().add(at), B::BYTES) }
 }
 
-/// The 32 nibbles of sixteen bytes of a block, from byte `at`: low ones first.
+/// Sixteen floats one by one.
 #[inline(always)]
-unsafe fn nibbles_at<L: Lanes>(block: &[u8], at: usize) -> L::C {
+unsafe fn floats<L: Lanes>(x: [f32; 16]) -> L::F {
+    // SAFETY: sixteen.
+    unsafe { L::load(x.as_ptr()) }
+}
+
+/// 64 bytes of a block, from byte `at`.
+#[inline(always)]
+unsafe fn bytes_at<L: Lanes>(block: &[u8], at: usize) -> L::B {
+    // SAFETY: 64 bytes by the slicing.
+    unsafe { L::load_bytes(block[at..at + 64].as_ptr()) }
+}
+
+/// `x & mask` for the 32 bytes of a block from byte `at`, then `(x >> n) & mask`.
+#[inline(always)]
+unsafe fn twice_at<L: Lanes>(block: &[u8], at: usize, n: u32, mask: u8) -> L::B {
+    // SAFETY: 32 bytes by the slicing.
+    unsafe { L::twice(block[at..at + 32].as_ptr(), n, mask) }
+}
+
+/// The nibbles of sixteen bytes of two blocks each, from byte `at`: low ones first.
+#[inline(always)]
+unsafe fn nibbles_at<L: Lanes>([a, b]: [&[u8]; 2], at: usize) -> L::B {
     // SAFETY: sixteen bytes by the slicing.
-    unsafe { L::nibbles(block[at..at + 16].as_ptr()) }
+    unsafe { L::nibbles(a[at..at + 16].as_ptr(), b[at..at + 16].as_ptr()) }
 }
 
-/// Writes the 32 codes of one group of a block.
+/// 32 signed bytes of two blocks each, from byte `at`, raised by 128.
 #[inline(always)]
-unsafe fn put<L: Lanes>(codes: &mut [u8], group: usize, c: L::C) {
+unsafe fn raised_at<L: Lanes>([a, b]: [&[u8]; 2], at: usize) -> L::B {
     // SAFETY: 32 bytes by the slicing.
-    unsafe { L::store_codes(codes[32 * group..32 * group + 32].as_mut_ptr(), c) }
+    unsafe { L::xor(L::two(a[at..at + 32].as_ptr(), b[at..at + 32].as_ptr()), L::splat_byte(0x80)) }
 }
 
-/// Sets the bit `bit` of every code where the word has one.
+/// Sets the bit `bit` of every code where the words of two blocks at byte `at` have one.
 #[inline(always)]
-unsafe fn with_bits<L: Lanes>(c: L::C, word: u32, bit: u8) -> L::C {
+unsafe fn with_bits<L: Lanes>(codes: L::B, [a, b]: [&[u8]; 2], at: usize, bit: u8) -> L::B {
+    let bits = u64::from(u32_at(a, at)) | u64::from(u32_at(b, at)) << 32;
     // SAFETY: the caller's word.
-    unsafe { L::or(c, L::shift_and(L::spread(word), 0, bit)) }
+    unsafe { L::or(codes, L::shift_and(L::spread(bits), 0, bit)) }
 }
 
 /// Moves bit `from` of every byte to bit `to` and clears the others.
 #[inline(always)]
-unsafe fn moved_bit<L: Lanes>(c: L::C, from: u32, to: u32) -> L::C {
+unsafe fn moved_bit<L: Lanes>(c: L::B, from: u32, to: u32) -> L::B {
     // SAFETY: the caller's word.
     unsafe { if from > to { L::shift_and(c, from - to, 1 << to) } else { L::shift_left_and(c, to - from, 1 << to) } }
 }
@@ -79,12 +144,15 @@ impl Unpack for blocks::Q4_0 {
     const OFFSET: u8 = 8;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = half_at::<L>(block, 0);
-            put::<L>(codes, 0, nibbles_at::<L>(block, 2));
-        }
+        unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 
@@ -93,12 +161,15 @@ impl Unpack for blocks::Q4_1 {
     const MINS: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            (scales[0], mins[0]) = (half_at::<L>(block, 0), half_at::<L>(block, 2));
-            put::<L>(codes, 0, nibbles_at::<L>(block, 4));
-        }
+        unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0), halves_at::<L, Self>(round, 2)] }
     }
 }
 
@@ -106,12 +177,16 @@ impl Unpack for blocks::Q5_0 {
     const OFFSET: u8 = 16;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let both = neighbours::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = half_at::<L>(block, 0);
-            put::<L>(codes, 0, with_bits::<L>(nibbles_at::<L>(block, 6), u32_at(block, 2), 16));
-        }
+        unsafe { with_bits::<L>(nibbles_at::<L>(both, 6), both, 2, 16) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 
@@ -120,32 +195,32 @@ impl Unpack for blocks::Q5_1 {
     const MINS: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let both = neighbours::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            (scales[0], mins[0]) = (half_at::<L>(block, 0), half_at::<L>(block, 2));
-            put::<L>(codes, 0, with_bits::<L>(nibbles_at::<L>(block, 8), u32_at(block, 4), 16));
-        }
+        unsafe { with_bits::<L>(nibbles_at::<L>(both, 8), both, 4, 16) }
     }
-}
 
-/// 32 signed bytes from byte `at`, raised by 128.
-#[inline(always)]
-unsafe fn raised_at<L: Lanes>(block: &[u8], at: usize) -> L::C {
-    // SAFETY: the caller's word.
-    unsafe { L::xor(bytes_at::<L>(block, at), L::splat_code(0x80)) }
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0), halves_at::<L, Self>(round, 2)] }
+    }
 }
 
 impl Unpack for blocks::Q8_0 {
     const OFFSET: u8 = 128;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = half_at::<L>(block, 0);
-            put::<L>(codes, 0, raised_at::<L>(block, 2));
-        }
+        unsafe { raised_at::<L>(neighbours::<Self>(round, k), 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 
@@ -153,12 +228,15 @@ impl Unpack for blocks::Q8_1 {
     const OFFSET: u8 = 128;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = half_at::<L>(block, 0);
-            put::<L>(codes, 0, raised_at::<L>(block, 4));
-        }
+        unsafe { raised_at::<L>(neighbours::<Self>(round, k), 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 
@@ -166,22 +244,25 @@ impl Unpack for blocks::Q8_K {
     const OFFSET: u8 = 128;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            scales.fill(f32::from_bits(u32_at(block, 0)));
-            for g in 0..8 {
-                put::<L>(codes, g, raised_at::<L>(block, 4 + 32 * g));
-            }
-        }
+        unsafe { L::xor(bytes_at::<L>(block, 4 + 64 * k), L::splat_byte(0x80)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        let (a, b) = (u32_at(block::<Self>(round, 0), 0), u32_at(block::<Self>(round, 1), 0));
+        // SAFETY: the caller's word.
+        unsafe { [L::halves(f32::from_bits(a), f32::from_bits(b)); 2] }
     }
 }
 
-/// The two-bit codes of run `run`: runs of 32 neighbours share a shift, and four runs 32 bytes.
+/// 64 two-bit codes: runs of 32 neighbours share a shift, and four runs 32 bytes, the first of a block at byte `at`.
 #[inline(always)]
-unsafe fn twos_at<L: Lanes>(block: &[u8], at: usize, run: usize) -> L::C {
-    // SAFETY: the caller's word.
-    unsafe { L::shift_and(bytes_at::<L>(block, at + 32 * (run / 4)), 2 * (run as u32 % 4), 3) }
+unsafe fn twos_at<L: Lanes>(block: &[u8], at: usize, k: usize) -> L::B {
+    // SAFETY: the caller's word. Runs 0 and 1 are the lowest bits here, 2 and 3 the fifth and sixth.
+    unsafe { L::shift_and(twice_at::<L>(block, at + 32 * (k / 2), 2, 0x33), 4 * (k as u32 % 2), 3) }
 }
 
 impl Unpack for blocks::Q2_K {
@@ -190,26 +271,46 @@ impl Unpack for blocks::Q2_K {
     const MINS: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { twos_at::<L>(block, 16, k) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
         // SAFETY: the caller's word.
         unsafe {
             let (d, m) = (half_at::<L>(block, 80), half_at::<L>(block, 82));
-            let low: [u8; 16] = std::array::from_fn(|g| block[g] & 15);
-            let high: [u8; 16] = std::array::from_fn(|g| block[g] >> 4);
-            put_scales::<L>(&low.map(|s| s as i8), d, scales);
-            put_scales::<L>(&high.map(|s| s as i8), -m, mins);
-            for run in 0..8 {
-                put::<L>(codes, run, twos_at::<L>(block, 16, run));
-            }
+            let (a, b) = (u64_at(block, 0), u64_at(block, 8));
+            let high = [(a >> 4) & LOW_NIBBLES, (b >> 4) & LOW_NIBBLES];
+            [of_sixteen::<L>([a & LOW_NIBBLES, b & LOW_NIBBLES], d), of_sixteen::<L>(high, -m)]
         }
     }
 }
 
-/// Sixteen scales, each a small integer times d.
+/// The low nibbles of eight bytes.
+const LOW_NIBBLES: u64 = 0x0F0F_0F0F_0F0F_0F0F;
+
+/// The little-endian u64 at byte `at`.
 #[inline(always)]
-unsafe fn put_scales<L: Lanes>(integers: &[i8; 16], d: f32, scales: &mut [f32]) {
-    // SAFETY: sixteen integers, and sixteen scales by the slicing.
-    unsafe { L::store(scales[..16].as_mut_ptr(), L::mul(L::splat(d), L::load_i8(integers.as_ptr()))) }
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+/// Eight bytes below 128, each lowered by 32, to bytes with a sign.
+#[inline(always)]
+fn lowered_by_32(bytes: u64) -> u64 {
+    // With its top bit set no byte borrows from its neighbour.
+    ((bytes | 0x8080_8080_8080_8080) - 0x2020_2020_2020_2020) ^ 0x8080_8080_8080_8080
+}
+
+/// Sixteen scales, each a small integer times d: eight integers in a word.
+#[inline(always)]
+unsafe fn of_sixteen<L: Lanes>(integers: [u64; 2], d: f32) -> L::F {
+    // SAFETY: the caller's word.
+    unsafe { L::mul(L::splat(d), L::from_i8(integers)) }
 }
 
 impl Unpack for blocks::Q3_K {
@@ -217,50 +318,49 @@ impl Unpack for blocks::Q3_K {
     const OFFSET: u8 = 4;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        // SAFETY: the caller's word.
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. The third bits of runs 2k and 2k + 1 are bits 2k and 2k + 1 of the same 32 bytes.
         unsafe {
-            let low: u64 = u64::from_le_bytes(block[96..104].try_into().unwrap_or_default());
-            let high = u64::from(u32_at(block, 104));
-            // Eight scales at a time, a byte each: four bits from the low eight bytes, two from the high four, which serve twice.
-            let mut integers = [0i8; 16];
-            for half in 0..2 {
-                let lows = (low >> (4 * half)) & 0x0F0F_0F0F_0F0F_0F0F;
-                let highs = (high >> (4 * half)) & 0x0303_0303 | ((high >> (4 * half + 2)) & 0x0303_0303) << 32;
-                let bytes = (lows | highs << 4).to_le_bytes();
-                for (i, b) in bytes.into_iter().enumerate() {
-                    integers[8 * half + i] = b as i8 - 32;
-                }
-            }
-            put_scales::<L>(&integers, half_at::<L>(block, 108), scales);
-            let thirds = bytes_at::<L>(block, 0);
-            for run in 0..8 {
-                let third = moved_bit::<L>(thirds, run as u32, 2);
-                put::<L>(codes, run, L::or(twos_at::<L>(block, 32, run), third));
-            }
+            let thirds = twice_at::<L>(block, 0, 1, 0x55);
+            L::or(twos_at::<L>(block, 32, k), moved_bit::<L>(thirds, 2 * k as u32, 2))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        let (low, high) = (u64_at(block, 96), u64::from(u32_at(block, 104)));
+        // Eight scales at a time, a byte each: four bits from the low eight bytes, two from the high four, which serve twice.
+        let eight = |shift: u32| {
+            let highs = (high >> shift) & 0x0303_0303 | ((high >> (shift + 2)) & 0x0303_0303) << 32;
+            lowered_by_32((low >> shift) & LOW_NIBBLES | highs << 4)
+        };
+        let integers = [eight(0), eight(4)];
+        // SAFETY: the caller's word.
+        unsafe { [of_sixteen::<L>(integers, half_at::<L>(block, 108)); 2] }
     }
 }
 
-/// The eight scales and minima of Q4_K and Q5_K: all sixteen six-bit numbers at once, four in a word.
+/// The eight scales of a block of Q4_K or Q5_K, and its eight minima: all sixteen six-bit numbers at once, four in half a word.
 #[inline(always)]
-unsafe fn six_bit_scales<L: Lanes>(block: &[u8], scales: &mut [f32], mins: &mut [f32]) {
-    // SAFETY: the caller's word; eight scales and minima by the slicing.
+fn six_bit_scales(block: &[u8]) -> (u64, u64) {
+    let (a, b, c) = (u32_at(block, 4), u32_at(block, 8), u32_at(block, 12));
+    let scales = [a & 0x3F3F_3F3F, c & 0x0F0F_0F0F | (a >> 2) & 0x3030_3030];
+    let mins = [b & 0x3F3F_3F3F, (c >> 4) & 0x0F0F_0F0F | (b >> 2) & 0x3030_3030];
+    (u64::from(scales[0]) | u64::from(scales[1]) << 32, u64::from(mins[0]) | u64::from(mins[1]) << 32)
+}
+
+/// The scales and minima of two blocks of Q4_K or Q5_K.
+#[inline(always)]
+unsafe fn of_two_blocks<L: Lanes, B: Block>(round: &[u8]) -> [L::F; 2] {
+    let (a, b) = (block::<B>(round, 0), block::<B>(round, 1));
+    let ((a_scales, a_mins), (b_scales, b_mins)) = (six_bit_scales(a), six_bit_scales(b));
+    // SAFETY: the caller's word.
     unsafe {
-        let (d, m) = (half_at::<L>(block, 0), half_at::<L>(block, 2));
-        let (a, b, c) = (u32_at(block, 4), u32_at(block, 8), u32_at(block, 12));
-        let words = [
-            a & 0x3F3F_3F3F,
-            c & 0x0F0F_0F0F | (a >> 2) & 0x3030_3030,
-            b & 0x3F3F_3F3F,
-            (c >> 4) & 0x0F0F_0F0F | (b >> 2) & 0x3030_3030,
-        ];
-        let mut factors = [d; 16];
-        factors[8..].fill(-m);
-        let mut all = [0f32; 16];
-        L::store(all.as_mut_ptr(), L::mul(L::load(factors.as_ptr()), L::load_i8(words.as_ptr().cast())));
-        scales[..8].copy_from_slice(&all[..8]);
-        mins[..8].copy_from_slice(&all[8..]);
+        let d = L::halves(half_at::<L>(a, 0), half_at::<L>(b, 0));
+        let m = L::halves(-half_at::<L>(a, 2), -half_at::<L>(b, 2));
+        [L::mul(d, L::from_i8([a_scales, b_scales])), L::mul(m, L::from_i8([a_mins, b_mins]))]
     }
 }
 
@@ -269,16 +369,16 @@ impl Unpack for blocks::Q4_K {
     const MINS: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            six_bit_scales::<L>(block, scales, mins);
-            for pair in 0..4 {
-                let bytes = bytes_at::<L>(block, 16 + 32 * pair);
-                put::<L>(codes, 2 * pair, L::shift_and(bytes, 0, 15));
-                put::<L>(codes, 2 * pair + 1, L::shift_and(bytes, 4, 15));
-            }
-        }
+        unsafe { twice_at::<L>(block, 16 + 32 * k, 4, 15) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { of_two_blocks::<L, Self>(round) }
     }
 }
 
@@ -287,16 +387,19 @@ impl Unpack for blocks::Q5_K {
     const MINS: bool = true;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], mins: &mut [f32]) {
-        // SAFETY: the caller's word.
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. The fifth bits of groups 2k and 2k + 1 are bits 2k and 2k + 1 of the same 32 bytes.
         unsafe {
-            six_bit_scales::<L>(block, scales, mins);
-            let fifths = bytes_at::<L>(block, 16);
-            for g in 0..8 {
-                let low = L::shift_and(bytes_at::<L>(block, 48 + 32 * (g / 2)), 4 * (g as u32 % 2), 15);
-                put::<L>(codes, g, L::or(low, moved_bit::<L>(fifths, g as u32, 4)));
-            }
+            let fifths = twice_at::<L>(block, 16, 1, 0x55);
+            L::or(twice_at::<L>(block, 48 + 32 * k, 4, 15), moved_bit::<L>(fifths, 2 * k as u32, 4))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { of_two_blocks::<L, Self>(round) }
     }
 }
 
@@ -305,25 +408,22 @@ impl Unpack for blocks::Q6_K {
     const OFFSET: u8 = 32;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        // SAFETY: the caller's word.
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. Of 64 bytes the low nibbles come first; their high bits are the lowest and third pair of bits of 32
+        // bytes, which `twice` puts at bits 0 and 4, and their second and fourth.
         unsafe {
-            let integers: &[i8; 16] = bytemuck::cast_ref::<[u8; 16], _>(block[192..208].try_into().unwrap_or(&[0; 16]));
-            put_scales::<L>(integers, half_at::<L>(block, 208), scales);
-            for half in 0..2 {
-                let highs = bytes_at::<L>(block, 128 + 32 * half);
-                for run in 0..4 {
-                    let low = L::shift_and(bytes_at::<L>(block, 64 * half + 32 * (run % 2)), 4 * (run as u32 / 2), 15);
-                    let high = match run {
-                        0 => L::shift_left_and(highs, 4, 0x30),
-                        1 => L::shift_left_and(highs, 2, 0x30),
-                        2 => L::shift_and(highs, 0, 0x30),
-                        _ => L::shift_and(highs, 2, 0x30),
-                    };
-                    put::<L>(codes, 4 * half + run, L::or(low, high));
-                }
-            }
+            let low = L::shift_and(bytes_at::<L>(block, 64 * (k / 2)), 4 * (k as u32 % 2), 15);
+            let high = twice_at::<L>(block, 128 + 32 * (k / 2), 2, 0x33);
+            L::or(low, if k % 2 == 0 { L::shift_left_and(high, 4, 0x30) } else { L::shift_and(high, 0, 0x30) })
         }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { [of_sixteen::<L>([u64_at(block, 192), u64_at(block, 200)], half_at::<L>(block, 208)); 2] }
     }
 }
 
@@ -347,12 +447,15 @@ impl Unpack for blocks::IQ4_NL {
     const OFFSET: u8 = 128;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = half_at::<L>(block, 0);
-            put::<L>(codes, 0, L::lookup(&UNEQUAL, nibbles_at::<L>(block, 2)));
-        }
+        unsafe { L::lookup(&UNEQUAL, nibbles_at::<L>(neighbours::<Self>(round, k), 2)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 
@@ -360,16 +463,28 @@ impl Unpack for blocks::IQ4_XS {
     const OFFSET: u8 = 128;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let groups = &block[8 + 32 * k..];
+        // SAFETY: the caller's word.
+        unsafe { L::lookup(&UNEQUAL, nibbles_at::<L>([groups, &groups[16..]], 0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        let (a, b) = (block::<Self>(round, 0), block::<Self>(round, 1));
+        let eight = |block: &[u8]| {
+            // The eight low nibbles to a byte each, in three steps that move half of what is left.
+            let mut low = u64::from(u32_at(block, 4));
+            low = (low | low << 16) & 0x0000_FFFF_0000_FFFF;
+            low = (low | low << 8) & 0x00FF_00FF_00FF_00FF;
+            low = (low | low << 4) & LOW_NIBBLES;
+            lowered_by_32(low | u64::from_le_bytes(neighbours_of_two_bits(u16_at(block, 2))) << 4)
+        };
         // SAFETY: the caller's word.
         unsafe {
-            let (d, high) = (half_at::<L>(block, 0), u16_at(block, 2));
-            for g in 0..8 {
-                let low = (block[4 + g / 2] >> (4 * (g % 2))) & 15;
-                let s = i32::from(u16::from(low) | ((high >> (2 * g)) & 3) << 4);
-                scales[g] = d * (s - 32) as f32;
-                put::<L>(codes, g, L::lookup(&UNEQUAL, nibbles_at::<L>(block, 8 + 16 * g)));
-            }
+            let d = L::halves(half_at::<L>(a, 0), half_at::<L>(b, 0));
+            [L::mul(d, L::from_i8([eight(a), eight(b)])); 2]
         }
     }
 }
@@ -378,12 +493,15 @@ impl Unpack for blocks::MXFP4 {
     const OFFSET: u8 = 12;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
-        unsafe {
-            scales[0] = mxfp4::half_scale(block[0]);
-            put::<L>(codes, 0, L::lookup(&FLOATS, nibbles_at::<L>(block, 1)));
-        }
+        unsafe { L::lookup(&FLOATS, nibbles_at::<L>(neighbours::<Self>(round, k), 1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [floats::<L>(each!(16, i => mxfp4::half_scale(round[i * Self::BYTES]))); 2] }
     }
 }
 
@@ -392,37 +510,48 @@ impl Unpack for blocks::NVFP4 {
     const OFFSET: u8 = 12;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        // SAFETY: the caller's word.
-        unsafe {
-            for g in 0..4 {
-                scales[g] = nvfp4::half_scale(block[g]);
-            }
-            for pair in 0..2 {
-                // Sixteen bytes are two groups, of which each has its low nibbles first.
-                let mut c = [0u8; 32];
-                for (i, b) in block[4 + 16 * pair..20 + 16 * pair].iter().enumerate() {
-                    let at = 16 * (i / 8) + i % 8;
-                    (c[at], c[at + 8]) = (b & 15, b >> 4);
-                }
-                put::<L>(codes, pair, L::lookup(&FLOATS, L::load_codes(c.as_ptr())));
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, _) = within::<Self>(round, k);
+        // Sixteen bytes are two groups, of which each has its low nibbles first.
+        let mut codes = [0u8; 64];
+        for (codes, bytes) in codes.chunks_exact_mut(16).zip(block[4..36].chunks_exact(8)) {
+            for (i, b) in bytes.iter().enumerate() {
+                (codes[i], codes[i + 8]) = (b & 15, b >> 4);
             }
         }
+        // SAFETY: the caller's word.
+        unsafe { L::lookup(&FLOATS, bytes_at::<L>(&codes, 0)) }
     }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let scale = |g: usize| nvfp4::half_scale(block::<Self>(round, 4 * i + g / 4)[g % 4]);
+        // SAFETY: the caller's word.
+        unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
+    }
+}
+
+/// One f16 at byte `at` of each block, as often as a block of the format has groups among sixteen.
+#[inline(always)]
+unsafe fn one_each<L: Lanes, B: Unpack>(round: &[u8], at: usize) -> [L::F; 2] {
+    // SAFETY: the caller's word.
+    unsafe { [floats::<L>(each!(16, g => half_at::<L>(block::<B>(round, g * B::GROUP / B::LEN), at))); 2] }
 }
 
 impl Unpack for blocks::Q1_0 {
     const OFFSET: u8 = 1;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            scales.fill(half_at::<L>(block, 0));
-            for g in 0..4 {
-                put::<L>(codes, g, L::shift_and(L::spread(u32_at(block, 2 + 4 * g)), 0, 2));
-            }
-        }
+        unsafe { L::shift_and(L::spread(u64_at(block, 2 + 8 * k)), 0, 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 0) }
     }
 }
 
@@ -441,14 +570,17 @@ impl Unpack for blocks::Q2_0 {
     const OFFSET: u8 = 1;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, _) = within::<Self>(round, k);
+        let codes: [[u8; 8]; 8] = std::array::from_fn(|i| neighbours_of_two_bits(u16_at(block, 2 + 2 * i)));
         // SAFETY: the caller's word.
-        unsafe {
-            scales.fill(half_at::<L>(block, 0));
-            for (k, codes) in codes.chunks_exact_mut(8).enumerate() {
-                codes.copy_from_slice(&neighbours_of_two_bits(u16_at(block, 2 + 2 * k)));
-            }
-        }
+        unsafe { bytes_at::<L>(codes.as_flattened(), 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 0) }
     }
 }
 
@@ -456,21 +588,29 @@ impl Unpack for blocks::TQ1_0 {
     const OFFSET: u8 = 1;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
-        // SAFETY: the caller's word.
-        unsafe {
-            scales.fill(half_at::<L>(block, 52));
-            let mut rest = codes;
-            for (first, n, digits) in RUNS {
-                for digit in 0..digits {
-                    let (codes, after) = rest.split_at_mut(n);
-                    for (code, b) in codes.iter_mut().zip(&block[first..first + n]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let mut codes = [0u8; 64];
+        // Where the run begins among the 64, if not before them or behind them.
+        let mut at = -64 * k as isize;
+        for (first, n, digits) in RUNS {
+            for digit in 0..digits {
+                if (0..64).contains(&at) {
+                    for (code, b) in codes[at as usize..].iter_mut().zip(&block[first..first + n]) {
                         *code = ((u16::from(b.wrapping_mul(3u8.pow(digit))) * 3) >> 8) as u8;
                     }
-                    rest = after;
                 }
+                at += n as isize;
             }
         }
+        // SAFETY: the caller's word.
+        unsafe { bytes_at::<L>(&codes, 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 52) }
     }
 }
 
@@ -478,63 +618,73 @@ impl Unpack for blocks::TQ2_0 {
     const OFFSET: u8 = 1;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
         // SAFETY: the caller's word.
-        unsafe {
-            scales.fill(half_at::<L>(block, 64));
-            for run in 0..8 {
-                put::<L>(codes, run, twos_at::<L>(block, 0, run));
-            }
-        }
+        unsafe { twos_at::<L>(block, 0, k) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 64) }
     }
 }
 
-/// Four points of eight magnitudes (or eight of four) with their signs, raised by 64: 32 codes of a group.
+/// Eight points of eight magnitudes (or sixteen of four) with their signs, raised by 64: 64 codes of a block.
 #[inline(always)]
-unsafe fn signed_points<L: Lanes, const N: usize, const DIM: usize>(points: [&[i8; DIM]; N], signs: u32) -> L::C {
+unsafe fn signed_points<'a, L: Lanes, const DIM: usize>(point: impl Fn(usize) -> &'a [i8; DIM], signs: u64) -> L::B {
     // Where the mask m is all ones, (x ^ m) + 1 = −x; adding 64 − m does both.
-    let mut magnitudes = [0u8; 32];
-    for (to, point) in magnitudes.chunks_exact_mut(DIM).zip(points) {
-        to.copy_from_slice(bytemuck::cast_slice(point));
+    let mut magnitudes = [0u8; 64];
+    for (i, to) in magnitudes.chunks_exact_mut(DIM).enumerate() {
+        to.copy_from_slice(bytemuck::cast_slice(point(i)));
     }
     // SAFETY: the caller's word.
     unsafe {
         let minus = L::spread(signs);
-        let flipped = L::xor(L::load_codes(magnitudes.as_ptr()), minus);
-        L::add_codes(L::add_codes(flipped, L::shift_and(minus, 0, 1)), L::splat_code(64))
+        let flipped = L::xor(bytes_at::<L>(&magnitudes, 0), minus);
+        L::add_bytes(L::add_bytes(flipped, L::shift_and(minus, 0, 1)), L::splat_byte(64))
     }
 }
 
-/// The 32 signs of four times seven bits.
+/// The 64 signs of eight times seven bits, of which the words hold four each.
 #[inline(always)]
-fn signs_of_sevens(word: u32) -> u32 {
-    (0..4).fold(0, |signs, k| signs | u32::from(grids::even_signs((word >> (7 * k)) as u8 & 127)) << (8 * k))
+fn signs_of_sevens(words: [u32; 2]) -> u64 {
+    let of = |i: usize| u64::from(grids::even_signs((words[i / 4] >> (7 * (i % 4))) as u8 & 127));
+    (0..8).fold(0, |signs, i| signs | of(i) << (8 * i))
 }
 
 impl Unpack for blocks::IQ2_XXS {
     const OFFSET: u8 = 64;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let groups = &block[2 + 16 * k..18 + 16 * k];
+        let point = |i: usize| &grids::IQ2_XXS[usize::from(groups[i / 4 * 8 + i % 4])];
+        // SAFETY: the caller's word.
+        unsafe { signed_points::<L, 8>(point, signs_of_sevens([u32_at(groups, 4), u32_at(groups, 12)])) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let d = half_at::<L>(block, 0);
-            for g in 0..8 {
-                let (points, word) = (&block[2 + 8 * g..6 + 8 * g], u32_at(block, 6 + 8 * g));
-                scales[g] = d * (0.5 + (word >> 28) as f32) * 0.25;
-                let points: [_; 4] = std::array::from_fn(|k| &grids::IQ2_XXS[usize::from(points[k])]);
-                put::<L>(codes, g, signed_points::<L, 4, 8>(points, signs_of_sevens(word)));
-            }
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * (0.5 + (u32_at(block, 6 + 8 * (g % 8)) >> 28) as f32) * 0.25
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }
 
 /// Sixteen four-bit scales s as d · (½ + s) / 4.
 #[inline(always)]
-fn half_up_scales(d: f32, nibbles: &[u8], scales: &mut [f32]) {
-    for (g, scale) in scales.iter_mut().enumerate() {
-        *scale = d * (0.5 + f32::from((nibbles[g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
-    }
+unsafe fn half_up_scales<L: Lanes>(d: f32, nibbles: &[u8]) -> [L::F; 2] {
+    let scale = |g: usize| d * (0.5 + f32::from((nibbles[g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
+    // SAFETY: the caller's word.
+    unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
 }
 
 impl Unpack for blocks::IQ2_XS {
@@ -542,17 +692,19 @@ impl Unpack for blocks::IQ2_XS {
     const OFFSET: u8 = 64;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let words: [u16; 8] = std::array::from_fn(|i| u16_at(block, 2 + 16 * k + 2 * i));
+        let signs = words.map(|w| grids::even_signs((w >> 9) as u8));
         // SAFETY: the caller's word.
-        unsafe {
-            half_up_scales(half_at::<L>(block, 0), &block[66..74], scales);
-            for g in 0..8 {
-                let words: [u16; 4] = std::array::from_fn(|k| u16_at(block, 2 + 8 * g + 2 * k));
-                let points = words.map(|w| &grids::IQ2_XS[usize::from(w & 511)]);
-                let signs = words.map(|w| grids::even_signs((w >> 9) as u8));
-                put::<L>(codes, g, signed_points::<L, 4, 8>(points, u32::from_le_bytes(signs)));
-            }
-        }
+        unsafe { signed_points::<L, 8>(|i| &grids::IQ2_XS[usize::from(words[i] & 511)], u64::from_le_bytes(signs)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { half_up_scales::<L>(half_at::<L>(block, 0), &block[66..74]) }
     }
 }
 
@@ -561,18 +713,21 @@ impl Unpack for blocks::IQ2_S {
     const OFFSET: u8 = 64;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let high = (block[66 + 2 * k + i / 4] >> (2 * (i % 4))) & 3;
+            &grids::IQ2_S[usize::from(block[2 + 8 * k + i]) | usize::from(high) << 8]
+        };
         // SAFETY: the caller's word.
-        unsafe {
-            half_up_scales(half_at::<L>(block, 0), &block[74..82], scales);
-            for g in 0..8 {
-                let points: [_; 4] = std::array::from_fn(|k| {
-                    let high = (block[66 + g] >> (2 * k)) & 3;
-                    &grids::IQ2_S[usize::from(block[2 + 4 * g + k]) | usize::from(high) << 8]
-                });
-                put::<L>(codes, g, signed_points::<L, 4, 8>(points, u32_at(block, 34 + 4 * g)));
-            }
-        }
+        unsafe { signed_points::<L, 8>(point, u64_at(block, 34 + 8 * k)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { half_up_scales::<L>(half_at::<L>(block, 0), &block[74..82]) }
     }
 }
 
@@ -580,16 +735,23 @@ impl Unpack for blocks::IQ3_XXS {
     const OFFSET: u8 = 64;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| &grids::IQ3_XXS[usize::from(block[2 + 16 * k + i])];
+        let signs = signs_of_sevens([u32_at(block, 66 + 8 * k), u32_at(block, 70 + 8 * k)]);
+        // SAFETY: the caller's word.
+        unsafe { signed_points::<L, 4>(point, signs) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let d = half_at::<L>(block, 0);
-            for g in 0..8 {
-                let word = u32_at(block, 66 + 4 * g);
-                scales[g] = d * (0.5 + (word >> 28) as f32) * 0.5;
-                let points: [_; 8] = std::array::from_fn(|k| &grids::IQ3_XXS[usize::from(block[2 + 8 * g + k])]);
-                put::<L>(codes, g, signed_points::<L, 8, 4>(points, signs_of_sevens(word)));
-            }
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * (0.5 + (u32_at(block, 66 + 4 * (g % 8)) >> 28) as f32) * 0.5
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }
@@ -598,44 +760,67 @@ impl Unpack for blocks::IQ3_S {
     const OFFSET: u8 = 64;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let ninth = (block[66 + 2 * k + i / 8] >> (i % 8)) & 1;
+            &grids::IQ3_S[usize::from(block[2 + 16 * k + i]) | usize::from(ninth) << 8]
+        };
+        // SAFETY: the caller's word.
+        unsafe { signed_points::<L, 4>(point, u64_at(block, 74 + 8 * k)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let d = half_at::<L>(block, 0);
-            for g in 0..8 {
-                let s = (block[106 + g / 2] >> (4 * (g % 2))) & 15;
-                scales[g] = d * f32::from(1 + 2 * s);
-                let points: [_; 8] = std::array::from_fn(|k| {
-                    let ninth = (block[66 + g] >> k) & 1;
-                    &grids::IQ3_S[usize::from(block[2 + 8 * g + k]) | usize::from(ninth) << 8]
-                });
-                put::<L>(codes, g, signed_points::<L, 8, 4>(points, u32_at(block, 74 + 4 * g)));
-            }
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                let s = (block[106 + g % 8 / 2] >> (4 * (g % 2))) & 15;
+                half_at::<L>(block, 0) * f32::from(1 + 2 * s)
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }
 
-/// A point of −1, 0 and 1 in eighths, moved up or down by one of them, and raised by 16.
+/// 64 codes of eight points of −1, 0 and 1 in eighths, each moved up or down by one of them, and raised by 16.
 #[inline(always)]
-fn shifted_point(point: &[i8; 8], down: bool, codes: &mut [u8]) {
-    let middle = if down { 15 } else { 17 };
-    codes.copy_from_slice(&point.map(|level| (8 * level + middle) as u8));
+unsafe fn shifted_points<L: Lanes>(point: impl Fn(usize) -> (usize, bool)) -> L::B {
+    let mut codes = [0u8; 64];
+    for (i, codes) in codes.chunks_exact_mut(8).enumerate() {
+        let (point, down) = point(i);
+        let middle = if down { 15 } else { 17 };
+        codes.copy_from_slice(&grids::IQ1[point].map(|level| (8 * level + middle) as u8));
+    }
+    // SAFETY: the caller's word.
+    unsafe { bytes_at::<L>(&codes, 0) }
 }
 
 impl Unpack for blocks::IQ1_S {
     const OFFSET: u8 = 16;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let word = u16_at(block, 34 + 2 * (2 * k + i / 4));
+            let high = usize::from((word >> (3 * (i % 4))) & 7);
+            (usize::from(block[2 + 8 * k + i]) | high << 8, word >> 15 == 1)
+        };
         // SAFETY: the caller's word.
-        let d = unsafe { half_at::<L>(block, 0) };
-        for (g, codes) in codes.chunks_exact_mut(32).enumerate() {
-            let (lows, word) = (&block[2 + 4 * g..][..4], u16_at(block, 34 + 2 * g));
-            scales[g] = d * f32::from(2 * ((word >> 12) & 7) + 1) * 0.125;
-            for (k, codes) in codes.chunks_exact_mut(8).enumerate() {
-                let point = usize::from(lows[k]) | usize::from((word >> (3 * k)) & 7) << 8;
-                shifted_point(&grids::IQ1[point], word >> 15 == 1, codes);
-            }
+        unsafe { shifted_points::<L>(point) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * f32::from(2 * ((u16_at(block, 34 + 2 * (g % 8)) >> 12) & 7) + 1) * 0.125
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }
@@ -645,17 +830,25 @@ impl Unpack for blocks::IQ1_M {
     const OFFSET: u8 = 16;
 
     #[inline(always)]
-    unsafe fn unpack<L: Lanes>(block: &[u8], codes: &mut [u8], scales: &mut [f32], _: &mut [f32]) {
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let high = block[32 + 4 * k + i / 2] >> (4 * (i % 2));
+            (usize::from(block[8 * k + i]) | usize::from(high & 7) << 8, high & 8 != 0)
+        };
+        // SAFETY: the caller's word.
+        unsafe { shifted_points::<L>(point) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
         let words: [u16; 4] = std::array::from_fn(|j| u16_at(block, 48 + 2 * j));
         // SAFETY: the caller's word.
-        let d = unsafe { L::f16((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j))) };
-        for g in 0..16 {
-            scales[g] = d * f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1) * 0.125;
-        }
-        for (k, codes) in codes.chunks_exact_mut(8).enumerate() {
-            let high = block[32 + k / 2] >> (4 * (k % 2));
-            let point = usize::from(block[k]) | usize::from(high & 7) << 8;
-            shifted_point(&grids::IQ1[point], high & 8 != 0, codes);
+        unsafe {
+            let d = L::f16((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j)));
+            let scale = |g: usize| d * f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1) * 0.125;
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }
@@ -686,13 +879,21 @@ fn is_integers(format: super::Format) -> bool {
     with_unpack!(format, B => { let _ = B::OFFSET; true }, else false)
 }
 
+/// The codes, scales and minima of a round, by plain loops.
+#[cfg(test)]
+pub(crate) fn plain<B: Unpack>(round: &[u8]) -> (Vec<u8>, Vec<f32>, Vec<f32>) {
+    use crate::lanes::scalar::Scalar;
+    // SAFETY: plain loops need no instructions.
+    let codes = (0..8).flat_map(|k| unsafe { B::codes::<Scalar>(round, k) }).collect();
+    // SAFETY: as above.
+    let of = |which: usize| (0..32 / B::GROUP).flat_map(move |i| unsafe { B::scales::<Scalar>(round, i)[which] });
+    (codes, of(0).collect(), of(1).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        formats::{Format, testing::random_rows},
-        lanes::scalar::Scalar,
-    };
+    use crate::formats::{Format, testing::random_rows};
 
     #[test]
     fn codes_scales_and_minima_are_the_decoded_values() {
@@ -702,19 +903,30 @@ mod tests {
     }
 
     fn check<B: Unpack>() {
-        let blocks = random_rows(B::FORMAT, B::LEN * 40, 1);
-        let (mut codes, mut want) = (vec![0; B::LEN], vec![0.0; B::LEN]);
-        let (mut scales, mut mins) = (vec![0.0; B::LEN / B::GROUP], vec![0.0; B::LEN / B::GROUP]);
-        for block in blocks.chunks_exact(B::BYTES) {
-            // SAFETY: plain loops need no instructions.
-            unsafe { B::unpack::<Scalar>(block, &mut codes, &mut scales, &mut mins) };
-            B::decode(block, &mut want);
-            for i in 0..B::LEN {
+        let rounds = random_rows(B::FORMAT, ROUND * 20, 1);
+        let mut want = vec![0.0; ROUND];
+        for round in rounds.chunks_exact(B::ROUND_BYTES) {
+            let (codes, scales, mins) = plain::<B>(round);
+            for (block, want) in round.chunks_exact(B::BYTES).zip(want.chunks_exact_mut(B::LEN)) {
+                B::decode(block, want);
+            }
+            for i in 0..ROUND {
                 let g = i / B::GROUP;
-                let got = scales[g].mul_add((i32::from(codes[i]) - i32::from(B::OFFSET)) as f32, mins[g]);
+                let min = if B::MINS { mins[g] } else { 0.0 };
+                let got = scales[g].mul_add((i32::from(codes[i]) - i32::from(B::OFFSET)) as f32, min);
                 assert_eq!(got, want[i], "{} value {i}", B::FORMAT.name());
                 assert!(B::WIDE || codes[i] < 128);
             }
+        }
+    }
+
+    #[test]
+    fn zero_bytes_have_finite_scales() {
+        for &format in Format::ALL.iter().filter(|f| is_integers(**f)) {
+            with_unpack!(format, B => {
+                let (_, scales, mins) = plain::<B>(&[0; B::ROUND_BYTES]);
+                assert!(scales.iter().chain(&mins).all(|x| x.is_finite()), "{}", format.name());
+            }, else unreachable!());
         }
     }
 

@@ -1,6 +1,6 @@
 //! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, each, x86::codes_in_avx2};
+use super::{Lanes, each, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
@@ -40,12 +40,11 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type F = F;
     type I = I;
     type B = I;
-    type C = __m256i;
     const FULL: bool = VNNI;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
 
-    codes_in_avx2!();
+    small_in_avx2!();
 
     simple! {
         add(a, b) = _mm256_add_ps;
@@ -130,6 +129,12 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn from_i8(words: [u64; 2]) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_cvtsi64_si128(words[i].cast_signed())))) }
+    }
+
+    #[inline(always)]
     unsafe fn store_i8(p: *mut i8, x: F) {
         // SAFETY: the trait's contract.
         unsafe {
@@ -179,15 +184,136 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn gather_f16(p: *const u8, stride: usize) -> F {
+        // SAFETY: the caller vouches for the sixteen.
+        unsafe {
+            let at = |i: usize| p.add(i * stride).cast::<i16>().read_unaligned();
+            both!(h => {
+                let i = 8 * h;
+                let [a, b, c, d] = [at(i), at(i + 1), at(i + 2), at(i + 3)];
+                _mm256_cvtph_ps(_mm_setr_epi16(a, b, c, d, at(i + 4), at(i + 5), at(i + 6), at(i + 7)))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn halves(a: f32, b: f32) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { [_mm256_set1_ps(a), _mm256_set1_ps(b)] }
+    }
+
+    #[inline(always)]
     unsafe fn load_bytes(p: *const u8) -> I {
         // SAFETY: the caller vouches for 64 bytes.
         unsafe { both!(i => _mm256_loadu_si256(p.add(32 * i).cast())) }
     }
 
     #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, b: I) {
+        // SAFETY: the caller vouches for 64 bytes.
+        unsafe {
+            _mm256_storeu_si256(p.cast(), b[0]);
+            _mm256_storeu_si256(p.add(32).cast(), b[1]);
+        }
+    }
+
+    #[inline(always)]
     unsafe fn splat_bytes(p: *const i8) -> I {
         // SAFETY: the caller vouches for four bytes.
         unsafe { [_mm256_set1_epi32(p.cast::<i32>().read_unaligned()); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_byte(c: u8) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { [_mm256_set1_epi8(c as i8); 2] }
+    }
+
+    #[inline(always)]
+    unsafe fn two(p: *const u8, q: *const u8) -> I {
+        // SAFETY: the caller vouches for 32 bytes at both.
+        unsafe { [_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(q.cast())] }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8, q: *const u8) -> I {
+        // SAFETY: the caller vouches for sixteen bytes at both.
+        unsafe {
+            let from = [p, q];
+            both!(i => {
+                let bytes = _mm_loadu_si128(from[i].cast());
+                let both = _mm256_set_m128i(_mm_srli_epi16::<4>(bytes), bytes);
+                _mm256_and_si256(both, _mm256_set1_epi8(15))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn twice(p: *const u8, n: u32, mask: u8) -> I {
+        // SAFETY: the caller vouches for 32 bytes.
+        unsafe {
+            let x = [_mm256_loadu_si256(p.cast()); 2];
+            [Self::shift_and(x, 0, mask)[0], Self::shift_and(x, n, mask)[0]]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_and(a: I, n: u32, mask: u8) -> I {
+        // SAFETY: the trait's contract. Bits that come over from the neighbour byte are above 8 − n; the mask cuts them off.
+        unsafe {
+            let mask = _mm256_set1_epi8((mask & (0xFF >> n)) as i8);
+            both!(i => _mm256_and_si256(_mm256_srl_epi16(a[i], _mm_cvtsi32_si128(n as i32)), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_left_and(a: I, n: u32, mask: u8) -> I {
+        // SAFETY: as above, for the n lowest bits.
+        unsafe {
+            let mask = _mm256_set1_epi8((mask & (0xFF << n)) as i8);
+            both!(i => _mm256_and_si256(_mm256_sll_epi16(a[i], _mm_cvtsi32_si128(n as i32)), mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: I, b: I) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_or_si256(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(a: I, b: I) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_xor_si256(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_bytes(a: I, b: I) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { both!(i => _mm256_add_epi8(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn spread(bits: u64) -> I {
+        // SAFETY: the trait's contract.
+        unsafe {
+            // Byte i of the word eight times each, then its bit i mod 8.
+            let places = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+            let bit = _mm256_set1_epi64x(0x8040201008040201u64 as i64);
+            both!(i => {
+                let bytes = _mm256_shuffle_epi8(_mm256_set1_epi32((bits >> (32 * i)) as i32), places);
+                _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit)
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: &[u8; 16], a: I) -> I {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            both!(i => _mm256_shuffle_epi8(table, a[i]))
+        }
     }
 
     #[inline(always)]
@@ -216,16 +342,36 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn sums_of_four(v: [I; 8]) -> (I, I) {
-        // SAFETY: the trait's contract.
+    unsafe fn mix(v: [I; 8]) -> [I; 8] {
+        // SAFETY: the trait's contract. Of four registers, one block each, within lanes of 128 bits, four bytes each: register i of
+        // the result has piece i of all four. So adding up four registers of products adds up halves of blocks.
         unsafe {
-            // Register r of vector i holds block 2i + r, its first half in the low 128 bits. Lane by lane of 128 bits, for four
-            // blocks a, b, c, d: (a₀+a₁, a₂+a₃, b₀+b₁, b₂+b₃), then (Σa, Σb, Σc, Σd). So blocks in order stay in order.
-            let sums = |i: usize| {
-                let pair = |i: usize| _mm256_hadd_epi32(v[i][0], v[i][1]);
-                _mm256_hadd_epi32(pair(i), pair(i + 1))
-            };
-            let fours: [__m256i; 4] = [sums(0), sums(2), sums(4), sums(6)];
+            let mut m = v;
+            for g in [0, 2, 4, 6] {
+                let [a, b] = v[g];
+                let [c, d] = v[g + 1];
+                let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+                m[g] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd)];
+                let (ab, cd) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+                m[g + 1] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd)];
+            }
+            m
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool>(u: [I; 8], x: *const i8) -> (I, I) {
+        // SAFETY: the caller vouches for 512 bytes.
+        unsafe {
+            // First halves of four blocks in the low 128 bits, their second halves in the high ones.
+            let fours: [__m256i; 4] = each!(4, g => {
+                let mut sum = [_mm256_setzero_si256(); 2];
+                for i in [2 * g, 2 * g + 1] {
+                    let x = Self::load_bytes(x.add(64 * i).cast());
+                    sum = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                }
+                _mm256_add_epi32(sum[0], sum[1])
+            });
             let halves = |low, high| {
                 (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high))
             };

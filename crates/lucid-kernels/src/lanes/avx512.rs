@@ -1,13 +1,13 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, x86::codes_in_avx2};
+use super::{Lanes, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const VNNI: bool>;
 
-/// Lane of each block's first half in the two vectors of sums; the second half is four lanes on. See [`Lanes::sums_of_four`].
+/// Where the sixteen blocks' first halves lie in two vectors of sums; the second halves are four lanes on. See [`Lanes::dot_mixed`].
 const FIRST_HALVES: [i32; 16] = [0, 8, 1, 9, 2, 10, 3, 11, 16, 24, 17, 25, 18, 26, 19, 27];
 
 macro_rules! simple {
@@ -24,12 +24,11 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     type F = __m512;
     type I = __m512i;
     type B = __m512i;
-    type C = __m256i;
     const FULL: bool = VNNI;
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
 
-    codes_in_avx2!();
+    small_in_avx2!();
 
     simple! {
         add(a, b) = _mm512_add_ps;
@@ -103,6 +102,14 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn from_i8(words: [u64; 2]) -> __m512 {
+        // SAFETY: the trait's contract.
+        unsafe {
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_set_epi64x(words[1].cast_signed(), words[0].cast_signed())))
+        }
+    }
+
+    #[inline(always)]
     unsafe fn store_i8(p: *mut i8, x: __m512) {
         // SAFETY: the trait's contract.
         unsafe { _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x))) }
@@ -144,15 +151,125 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
+    unsafe fn gather_f16(p: *const u8, stride: usize) -> __m512 {
+        // SAFETY: the caller vouches for the sixteen.
+        unsafe {
+            let at = |i: usize| p.add(i * stride).cast::<i16>().read_unaligned();
+            let low = _mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+            let high = _mm_setr_epi16(at(8), at(9), at(10), at(11), at(12), at(13), at(14), at(15));
+            _mm512_cvtph_ps(_mm256_set_m128i(high, low))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn halves(a: f32, b: f32) -> __m512 {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_mask_blend_ps(0xFF00, _mm512_set1_ps(a), _mm512_set1_ps(b)) }
+    }
+
+    #[inline(always)]
     unsafe fn load_bytes(p: *const u8) -> __m512i {
         // SAFETY: the caller vouches for 64 bytes.
         unsafe { _mm512_loadu_si512(p.cast()) }
     }
 
     #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, b: __m512i) {
+        // SAFETY: the caller vouches for 64 bytes.
+        unsafe { _mm512_storeu_si512(p.cast(), b) }
+    }
+
+    #[inline(always)]
     unsafe fn splat_bytes(p: *const i8) -> __m512i {
         // SAFETY: the caller vouches for four bytes.
         unsafe { _mm512_set1_epi32(p.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_byte(c: u8) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_set1_epi8(c as i8) }
+    }
+
+    #[inline(always)]
+    unsafe fn two(p: *const u8, q: *const u8) -> __m512i {
+        // SAFETY: the caller vouches for 32 bytes at both.
+        unsafe {
+            let low = _mm512_castsi256_si512(_mm256_loadu_si256(p.cast()));
+            _mm512_inserti64x4::<1>(low, _mm256_loadu_si256(q.cast()))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8, q: *const u8) -> __m512i {
+        // SAFETY: the caller vouches for sixteen bytes at both. Both broadcasts are loads, the second through a mask.
+        unsafe {
+            let low = _mm512_broadcast_i32x4(_mm_loadu_si128(p.cast()));
+            let both = _mm512_mask_broadcast_i32x4(low, 0xFF00, _mm_loadu_si128(q.cast()));
+            let shifted = _mm512_srlv_epi64(both, _mm512_setr_epi64(0, 0, 4, 4, 0, 0, 4, 4));
+            _mm512_and_si512(shifted, _mm512_set1_epi8(15))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn twice(p: *const u8, n: u32, mask: u8) -> __m512i {
+        // SAFETY: the caller vouches for 32 bytes. Of the shifted ones, bits of the neighbour byte are above 8 − n.
+        unsafe {
+            let both = _mm512_broadcast_i64x4(_mm256_loadu_si256(p.cast()));
+            let n = n as i64;
+            let shifted = _mm512_srlv_epi64(both, _mm512_setr_epi64(0, 0, 0, 0, n, n, n, n));
+            let cut = [mask, mask & (0xFF >> n)].map(|mask| i64::from_ne_bytes([mask; 8]));
+            let [a, b] = cut;
+            _mm512_and_si512(shifted, _mm512_setr_epi64(a, a, a, a, b, b, b, b))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_and(a: __m512i, n: u32, mask: u8) -> __m512i {
+        // SAFETY: the trait's contract. Bits that come over from the neighbour byte are above 8 − n; the mask cuts them off.
+        unsafe {
+            let shifted = _mm512_srl_epi16(a, _mm_cvtsi32_si128(n as i32));
+            _mm512_and_si512(shifted, _mm512_set1_epi8((mask & (0xFF >> n)) as i8))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_left_and(a: __m512i, n: u32, mask: u8) -> __m512i {
+        // SAFETY: as above, for the n lowest bits.
+        unsafe {
+            let shifted = _mm512_sll_epi16(a, _mm_cvtsi32_si128(n as i32));
+            _mm512_and_si512(shifted, _mm512_set1_epi8((mask & (0xFF << n)) as i8))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_or_si512(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_xor_si512(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_bytes(a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_add_epi8(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn spread(bits: u64) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_movm_epi8(bits) }
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: &[u8; 16], a: __m512i) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { _mm512_shuffle_epi8(_mm512_broadcast_i32x4(_mm_loadu_si128(table.as_ptr().cast())), a) }
     }
 
     #[inline(always)]
@@ -172,16 +289,36 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn sums_of_four(v: [__m512i; 8]) -> (__m512i, __m512i) {
-        // SAFETY: the trait's contract.
+    unsafe fn mix(v: [__m512i; 8]) -> [__m512i; 8] {
+        // SAFETY: the trait's contract. Within lanes of 128 bits, four bytes each: vector 4g + i of the result has piece i of vectors
+        // 4g … 4g + 3. So adding up four vectors of products adds up whole halves of blocks, and each has a lane of its own.
         unsafe {
-            // Lane by lane of 128 bits: (a₀+a₂, b₀+b₂, a₁+a₃, b₁+b₃), then (Σa, Σb, Σc, Σd).
-            let two = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-            let four = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
-            let low = four(two(v[0], v[1]), two(v[2], v[3]));
-            let high = four(two(v[4], v[5]), two(v[6], v[7]));
+            let mut m = v;
+            for g in [0, 4] {
+                let (ab, cd) = (_mm512_unpacklo_epi32(v[g], v[g + 1]), _mm512_unpacklo_epi32(v[g + 2], v[g + 3]));
+                m[g] = _mm512_unpacklo_epi64(ab, cd);
+                m[g + 1] = _mm512_unpackhi_epi64(ab, cd);
+                let (ab, cd) = (_mm512_unpackhi_epi32(v[g], v[g + 1]), _mm512_unpackhi_epi32(v[g + 2], v[g + 3]));
+                m[g + 2] = _mm512_unpacklo_epi64(ab, cd);
+                m[g + 3] = _mm512_unpackhi_epi64(ab, cd);
+            }
+            m
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool>(u: [__m512i; 8], x: *const i8) -> (__m512i, __m512i) {
+        // SAFETY: the caller vouches for 512 bytes.
+        unsafe {
+            let mut sums = [_mm512_setzero_si512(); 2];
+            for i in 0..8 {
+                let x = _mm512_loadu_si512(x.add(64 * i).cast());
+                let sum = sums[i / 4];
+                sums[i / 4] = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+            }
             let first = _mm512_loadu_si512(FIRST_HALVES.as_ptr().cast());
             let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
+            let [low, high] = sums;
             (_mm512_permutex2var_epi32(low, first, high), _mm512_permutex2var_epi32(low, second, high))
         }
     }

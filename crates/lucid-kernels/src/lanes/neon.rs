@@ -12,7 +12,6 @@ pub(crate) struct Neon<const DOT: u8>;
 type F = [float32x4_t; 4];
 type I = [int32x4_t; 4];
 type B = [uint8x16_t; 4];
-type C = [uint8x16_t; 2];
 
 /// The four quarters of an operation.
 macro_rules! quarters {
@@ -32,6 +31,19 @@ macro_rules! simple {
 }
 
 impl<const DOT: u8> Neon<DOT> {
+    /// Sixteen bytes as f32.
+    #[inline(always)]
+    unsafe fn widen_i8(bytes: int8x16_t) -> F {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let words = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
+            quarters!(i => {
+                let half = words[i / 2];
+                vcvtq_f32_s32(if i % 2 == 0 { vmovl_s16(vget_low_s16(half)) } else { vmovl_high_s16(half) })
+            })
+        }
+    }
+
     /// `acc + Σ w·x`, both signed.
     #[inline(always)]
     unsafe fn dot_signed(acc: int32x4_t, w: uint8x16_t, x: uint8x16_t) -> int32x4_t {
@@ -60,7 +72,6 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     type F = F;
     type I = I;
     type B = B;
-    type C = C;
     const FULL: bool = DOT == 2;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
@@ -150,14 +161,13 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     #[inline(always)]
     unsafe fn load_i8(p: *const i8) -> F {
         // SAFETY: the trait's contract.
-        unsafe {
-            let bytes = vld1q_s8(p);
-            let words = [vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)];
-            quarters!(i => {
-                let half = words[i / 2];
-                vcvtq_f32_s32(if i % 2 == 0 { vmovl_s16(vget_low_s16(half)) } else { vmovl_high_s16(half) })
-            })
-        }
+        unsafe { Self::widen_i8(vld1q_s8(p)) }
+    }
+
+    #[inline(always)]
+    unsafe fn from_i8(words: [u64; 2]) -> F {
+        // SAFETY: the trait's contract.
+        unsafe { Self::widen_i8(vcombine_s8(vcreate_s8(words[0]), vcreate_s8(words[1]))) }
     }
 
     #[inline(always)]
@@ -213,85 +223,18 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn load_codes(p: *const u8) -> C {
-        // SAFETY: the caller vouches for 32 bytes.
-        unsafe { [vld1q_u8(p), vld1q_u8(p.add(16))] }
-    }
-
-    #[inline(always)]
-    unsafe fn store_codes(p: *mut u8, c: C) {
-        // SAFETY: the caller vouches for 32 bytes.
+    unsafe fn gather_f16(p: *const u8, stride: usize) -> F {
+        // SAFETY: the caller vouches for the sixteen.
         unsafe {
-            vst1q_u8(p, c[0]);
-            vst1q_u8(p.add(16), c[1]);
+            let bits: [u16; 16] = each!(16, i => p.add(i * stride).cast::<u16>().read_unaligned());
+            Self::load_f16(bits.as_ptr().cast())
         }
     }
 
     #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> C {
-        // SAFETY: the caller vouches for sixteen bytes.
-        unsafe {
-            let bytes = vld1q_u8(p);
-            [vandq_u8(bytes, vdupq_n_u8(15)), vshrq_n_u8::<4>(bytes)]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn splat_code(c: u8) -> C {
+    unsafe fn halves(a: f32, b: f32) -> F {
         // SAFETY: the trait's contract.
-        unsafe { [vdupq_n_u8(c); 2] }
-    }
-
-    #[inline(always)]
-    unsafe fn shift_and(a: C, n: u32, mask: u8) -> C {
-        // SAFETY: the trait's contract. A shift to the left by a negative number is one to the right.
-        unsafe { each!(2, i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(-(n as i8))), vdupq_n_u8(mask))) }
-    }
-
-    #[inline(always)]
-    unsafe fn shift_left_and(a: C, n: u32, mask: u8) -> C {
-        // SAFETY: the trait's contract.
-        unsafe { each!(2, i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(n as i8)), vdupq_n_u8(mask))) }
-    }
-
-    #[inline(always)]
-    unsafe fn or(a: C, b: C) -> C {
-        // SAFETY: the trait's contract.
-        unsafe { [vorrq_u8(a[0], b[0]), vorrq_u8(a[1], b[1])] }
-    }
-
-    #[inline(always)]
-    unsafe fn xor(a: C, b: C) -> C {
-        // SAFETY: the trait's contract.
-        unsafe { [veorq_u8(a[0], b[0]), veorq_u8(a[1], b[1])] }
-    }
-
-    #[inline(always)]
-    unsafe fn add_codes(a: C, b: C) -> C {
-        // SAFETY: the trait's contract.
-        unsafe { [vaddq_u8(a[0], b[0]), vaddq_u8(a[1], b[1])] }
-    }
-
-    #[inline(always)]
-    unsafe fn spread(bits: u32) -> C {
-        // SAFETY: the trait's contract.
-        unsafe {
-            let bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040_2010_0804_0201));
-            let byte = |i: u32| vdup_n_u8((bits >> (8 * i)) as u8);
-            [vtstq_u8(vcombine_u8(byte(0), byte(1)), bit), vtstq_u8(vcombine_u8(byte(2), byte(3)), bit)]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn lookup(table: &[u8; 16], a: C) -> C {
-        // SAFETY: the trait's contract.
-        unsafe { each!(2, i => vqtbl1q_u8(vld1q_u8(table.as_ptr()), a[i])) }
-    }
-
-    #[inline(always)]
-    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2] {
-        // SAFETY: the caller vouches for 32 bytes.
-        unsafe { [vaddlvq_s8(vld1q_s8(p)).into(), vaddlvq_s8(vld1q_s8(p.add(16))).into()] }
+        unsafe { quarters!(i => vdupq_n_f32(if i < 2 { a } else { b })) }
     }
 
     #[inline(always)]
@@ -301,9 +244,99 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, b: B) {
+        for i in 0..4 {
+            // SAFETY: the caller vouches for 64 bytes.
+            unsafe { vst1q_u8(p.add(16 * i), b[i]) }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn splat_bytes(p: *const i8) -> B {
         // SAFETY: the caller vouches for four bytes.
         unsafe { [vreinterpretq_u8_u32(vdupq_n_u32(p.cast::<u32>().read_unaligned())); 4] }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_byte(c: u8) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { [vdupq_n_u8(c); 4] }
+    }
+
+    #[inline(always)]
+    unsafe fn two(p: *const u8, q: *const u8) -> B {
+        // SAFETY: the caller vouches for 32 bytes at both.
+        unsafe { [vld1q_u8(p), vld1q_u8(p.add(16)), vld1q_u8(q), vld1q_u8(q.add(16))] }
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8, q: *const u8) -> B {
+        // SAFETY: the caller vouches for sixteen bytes at both.
+        unsafe {
+            let (a, b, low) = (vld1q_u8(p), vld1q_u8(q), vdupq_n_u8(15));
+            [vandq_u8(a, low), vshrq_n_u8::<4>(a), vandq_u8(b, low), vshrq_n_u8::<4>(b)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn twice(p: *const u8, n: u32, mask: u8) -> B {
+        // SAFETY: the caller vouches for 32 bytes. A shift to the left by a negative number is one to the right.
+        unsafe {
+            let (x, n, mask) = ([vld1q_u8(p), vld1q_u8(p.add(16))], vdupq_n_s8(-(n as i8)), vdupq_n_u8(mask));
+            quarters!(i => vandq_u8(if i < 2 { x[i] } else { vshlq_u8(x[i % 2], n) }, mask))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_and(a: B, n: u32, mask: u8) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(-(n as i8))), vdupq_n_u8(mask))) }
+    }
+
+    #[inline(always)]
+    unsafe fn shift_left_and(a: B, n: u32, mask: u8) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => vandq_u8(vshlq_u8(a[i], vdupq_n_s8(n as i8)), vdupq_n_u8(mask))) }
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: B, b: B) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => vorrq_u8(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn xor(a: B, b: B) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => veorq_u8(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_bytes(a: B, b: B) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => vaddq_u8(a[i], b[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn spread(bits: u64) -> B {
+        // SAFETY: the trait's contract.
+        unsafe {
+            let bit = vreinterpretq_u8_u64(vdupq_n_u64(0x8040_2010_0804_0201));
+            let byte = |i: usize| vdup_n_u8((bits >> (8 * i)) as u8);
+            quarters!(i => vtstq_u8(vcombine_u8(byte(2 * i), byte(2 * i + 1)), bit))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: &[u8; 16], a: B) -> B {
+        // SAFETY: the trait's contract.
+        unsafe { quarters!(i => vqtbl1q_u8(vld1q_u8(table.as_ptr()), a[i])) }
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2] {
+        // SAFETY: the caller vouches for 32 bytes.
+        unsafe { [vaddlvq_s8(vld1q_s8(p)).into(), vaddlvq_s8(vld1q_s8(p.add(16))).into()] }
     }
 
     #[inline(always)]
@@ -334,9 +367,19 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn sums_of_four(v: [I; 8]) -> (I, I) {
-        // SAFETY: the trait's contract. Registers 0 and 2 of a vector are the first halves of its two blocks, 1 and 3 the second.
+    unsafe fn mix(v: [B; 8]) -> [B; 8] {
+        v // adding neighbours is one instruction here: the order in memory is as good as any
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool>(u: [B; 8], x: *const i8) -> (I, I) {
+        // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1 and 3 the
+        // second.
         unsafe {
+            let v: [I; 8] = each!(8, i => {
+                let (zero, x) = (Self::splat_i32(0), Self::load_bytes(x.add(64 * i).cast()));
+                if WIDE { Self::dot_wide(zero, u[i], x) } else { Self::dot(zero, u[i], x) }
+            });
             let halves = |i: usize, r: usize| {
                 let pair = |v: I| vpaddq_s32(v[r], v[r + 2]);
                 vpaddq_s32(pair(v[2 * i]), pair(v[2 * i + 1]))

@@ -24,7 +24,6 @@ impl Lanes for Scalar {
     type F = [f32; 16];
     type I = [i32; 16];
     type B = [u8; 64];
-    type C = [u8; 32];
 
     #[inline(always)]
     unsafe fn load(p: *const f32) -> [f32; 16] {
@@ -107,6 +106,11 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn from_i8(words: [u64; 2]) -> [f32; 16] {
+        std::array::from_fn(|i| f32::from((words[i / 8] >> (i % 8 * 8)) as i8))
+    }
+
+    #[inline(always)]
     unsafe fn store_i8(p: *mut i8, x: [f32; 16]) {
         // SAFETY: the trait's contract.
         unsafe { p.cast::<[i8; 16]>().write_unaligned(x.map(|x| x as i8)) }
@@ -146,69 +150,14 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn load_codes(p: *const u8) -> [u8; 32] {
-        // SAFETY: the caller vouches for 32 bytes.
-        unsafe { read(p) }
+    unsafe fn gather_f16(p: *const u8, stride: usize) -> [f32; 16] {
+        // SAFETY: the caller vouches for the sixteen.
+        std::array::from_fn(|i| f16_to_f32(u16::from_le_bytes(unsafe { read(p.add(i * stride)) })))
     }
 
     #[inline(always)]
-    unsafe fn store_codes(p: *mut u8, c: [u8; 32]) {
-        // SAFETY: the caller vouches for 32 bytes.
-        unsafe { p.cast::<[u8; 32]>().write_unaligned(c) }
-    }
-
-    #[inline(always)]
-    unsafe fn nibbles(p: *const u8) -> [u8; 32] {
-        // SAFETY: the caller vouches for sixteen bytes.
-        let bytes = unsafe { read::<[u8; 16]>(p) };
-        std::array::from_fn(|i| (bytes[i % 16] >> (i / 16 * 4)) & 15)
-    }
-
-    #[inline(always)]
-    unsafe fn splat_code(c: u8) -> [u8; 32] {
-        [c; 32]
-    }
-
-    #[inline(always)]
-    unsafe fn shift_and(a: [u8; 32], n: u32, mask: u8) -> [u8; 32] {
-        a.map(|a| (a >> n) & mask)
-    }
-
-    #[inline(always)]
-    unsafe fn shift_left_and(a: [u8; 32], n: u32, mask: u8) -> [u8; 32] {
-        a.map(|a| (a << n) & mask)
-    }
-
-    #[inline(always)]
-    unsafe fn or(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        std::array::from_fn(|i| a[i] | b[i])
-    }
-
-    #[inline(always)]
-    unsafe fn xor(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        std::array::from_fn(|i| a[i] ^ b[i])
-    }
-
-    #[inline(always)]
-    unsafe fn add_codes(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
-        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
-    }
-
-    #[inline(always)]
-    unsafe fn spread(bits: u32) -> [u8; 32] {
-        std::array::from_fn(|i| 0u8.wrapping_sub((bits >> i) as u8 & 1))
-    }
-
-    #[inline(always)]
-    unsafe fn lookup(table: &[u8; 16], a: [u8; 32]) -> [u8; 32] {
-        a.map(|a| table[usize::from(a & 15)])
-    }
-
-    #[inline(always)]
-    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2] {
-        // SAFETY: the caller vouches for 32 bytes.
-        let q = unsafe { read::<[[i8; 16]; 2]>(p.cast()) };
-        q.map(|half| half.iter().map(|&q| i32::from(q)).sum())
+    unsafe fn halves(a: f32, b: f32) -> [f32; 16] {
+        std::array::from_fn(|i| if i < 8 { a } else { b })
     }
 
     #[inline(always)]
@@ -218,10 +167,84 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, b: [u8; 64]) {
+        // SAFETY: the caller vouches for 64 bytes.
+        unsafe { p.cast::<[u8; 64]>().write_unaligned(b) }
+    }
+
+    #[inline(always)]
     unsafe fn splat_bytes(p: *const i8) -> [u8; 64] {
         // SAFETY: the caller vouches for four bytes.
         let four = unsafe { read::<[u8; 4]>(p.cast()) };
         std::array::from_fn(|i| four[i % 4])
+    }
+
+    #[inline(always)]
+    unsafe fn splat_byte(c: u8) -> [u8; 64] {
+        [c; 64]
+    }
+
+    #[inline(always)]
+    unsafe fn two(p: *const u8, q: *const u8) -> [u8; 64] {
+        // SAFETY: the caller vouches for 32 bytes at both.
+        let both = unsafe { [read::<[u8; 32]>(p), read(q)] };
+        std::array::from_fn(|i| both[i / 32][i % 32])
+    }
+
+    #[inline(always)]
+    unsafe fn nibbles(p: *const u8, q: *const u8) -> [u8; 64] {
+        // SAFETY: the caller vouches for sixteen bytes at both.
+        let both = unsafe { [read::<[u8; 16]>(p), read(q)] };
+        std::array::from_fn(|i| (both[i / 32][i % 16] >> (i % 32 / 16 * 4)) & 15)
+    }
+
+    #[inline(always)]
+    unsafe fn twice(p: *const u8, n: u32, mask: u8) -> [u8; 64] {
+        // SAFETY: the caller vouches for 32 bytes.
+        let x = unsafe { read::<[u8; 32]>(p) };
+        std::array::from_fn(|i| (x[i % 32] >> (i as u32 / 32 * n)) & mask)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_and(a: [u8; 64], n: u32, mask: u8) -> [u8; 64] {
+        a.map(|a| (a >> n) & mask)
+    }
+
+    #[inline(always)]
+    unsafe fn shift_left_and(a: [u8; 64], n: u32, mask: u8) -> [u8; 64] {
+        a.map(|a| (a << n) & mask)
+    }
+
+    #[inline(always)]
+    unsafe fn or(a: [u8; 64], b: [u8; 64]) -> [u8; 64] {
+        std::array::from_fn(|i| a[i] | b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn xor(a: [u8; 64], b: [u8; 64]) -> [u8; 64] {
+        std::array::from_fn(|i| a[i] ^ b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn add_bytes(a: [u8; 64], b: [u8; 64]) -> [u8; 64] {
+        std::array::from_fn(|i| a[i].wrapping_add(b[i]))
+    }
+
+    #[inline(always)]
+    unsafe fn spread(bits: u64) -> [u8; 64] {
+        std::array::from_fn(|i| 0u8.wrapping_sub((bits >> i) as u8 & 1))
+    }
+
+    #[inline(always)]
+    unsafe fn lookup(table: &[u8; 16], a: [u8; 64]) -> [u8; 64] {
+        a.map(|a| table[usize::from(a & 15)])
+    }
+
+    #[inline(always)]
+    unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2] {
+        // SAFETY: the caller vouches for 32 bytes.
+        let q = unsafe { read::<[[i8; 16]; 2]>(p.cast()) };
+        q.map(|half| half.iter().map(|&q| i32::from(q)).sum())
     }
 
     const FULL: bool = true;
@@ -243,12 +266,20 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn sums_of_four(v: [[i32; 16]; 8]) -> ([i32; 16], [i32; 16]) {
-        let half = |block: usize, half: usize| -> i32 {
-            let first = 8 * (block % 2) + 4 * half;
-            v[block / 2][first..first + 4].iter().sum()
+    unsafe fn mix(v: [[u8; 64]; 8]) -> [[u8; 64]; 8] {
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool>(u: [[u8; 64]; 8], x: *const i8) -> ([i32; 16], [i32; 16]) {
+        // SAFETY: the caller vouches for 512 bytes.
+        let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
+        let offset = if WIDE { 128 } else { 0 };
+        let half = |i: usize| -> i32 {
+            let u = u[i / 4][i % 4 * 16..][..16].iter();
+            u.zip(x[i]).map(|(&u, x)| (i32::from(u) - offset) * i32::from(x)).sum()
         };
-        (std::array::from_fn(|block| half(block, 0)), std::array::from_fn(|block| half(block, 1)))
+        (std::array::from_fn(|block| half(2 * block)), std::array::from_fn(|block| half(2 * block + 1)))
     }
 
     #[inline(always)]

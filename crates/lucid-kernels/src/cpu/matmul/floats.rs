@@ -7,7 +7,7 @@
 //! class ends with one addition to y.
 
 use super::{
-    FEW, Plan, Product,
+    Plan, Product,
     integers::Total,
     prepare::{Columns, Whole},
     tiles::{PANELS, Strip, Sums, strips, with_tile},
@@ -18,6 +18,9 @@ use crate::{
     lanes::{self, Kernel, Lanes, each},
     level::Level,
 };
+
+/// Up to this many rows, weights are read row by row; from here on, in panels.
+const FEW: usize = 4;
 
 /// How far ahead of their use weights are asked for.
 const AHEAD: usize = 4096;
@@ -81,7 +84,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     };
     if few {
         let x = Whole::new(product, &mut scratch.shared);
-        product.run(m, &|outputs, thread| {
+        product.run(m, true, &|outputs, thread| {
             // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
             let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
             for first in outputs.clone().step_by(16) {
@@ -91,14 +94,14 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 }
                 for (t, p) in p[..x.rows].iter().enumerate() {
                     // SAFETY: every output is in one piece.
-                    unsafe { product.put(t, first, &lanes::run(m.level, Total(p))) };
+                    unsafe { product.put(t, first, &lanes::run(m.level, Total { sums: p, stride: 1 })) };
                 }
             }
         });
         return;
     }
     let x = Columns::new(m, product, STRIP, &mut scratch.shared);
-    product.run(m, &|outputs, thread| {
+    product.run(m, false, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
         for first in outputs.clone().step_by(16 * PANELS) {

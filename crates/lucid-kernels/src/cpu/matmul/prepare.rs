@@ -9,13 +9,14 @@ use crate::{
         Machine,
         buffer::{Base, Buffer},
     },
-    lanes::{self, Kernel, Lanes},
+    lanes::{self, Kernel, Lanes, each},
 };
 
 /// Rows of activations rounded to eight bits. Blocks are padded with zeros to whole rounds of sixteen.
 ///
-/// For block b of row t, at `t · blocks + b` (starts and sums have a second half of the array for a second group of 16):
-/// `q` 32 bytes; `d` the scale; `start` what the integer sum starts from, −OFFSET · Σq; `sum` the f32 d · Σq.
+/// Round by round, in it row by row: block b of row t of T is number `(b / 16 · T + t) · 16 + b % 16`. Of each there are: `q` 32 bytes,
+/// but those of a round are mixed ([`Lanes::mix`]); `d` the scale; and for each group `start`, what the integer sum starts from,
+/// −OFFSET · Σq, and `sum`, the f32 d · Σq.
 #[derive(Clone, Copy)]
 pub(super) struct Rounded {
     pub(super) rows: usize,
@@ -43,7 +44,7 @@ impl Rounded {
         m.in_ranges(rows, 1, (8 << 10) / product.n_in, &|range, _| {
             for t in range {
                 let x = &product.x[t * product.n_in..][..product.n_in];
-                lanes::run(m.level, RoundRow { x, row: t, blocks, group, offset, base, q, d, start, sum });
+                lanes::run(m.level, RoundRow { x, row: t, rows, blocks, group, offset, base, q, d, start, sum });
             }
         });
         Rounded {
@@ -98,6 +99,7 @@ impl Block {
 struct RoundRow<'a> {
     x: &'a [f32],
     row: usize,
+    rows: usize,
     blocks: usize,
     group: usize,
     offset: u8,
@@ -114,7 +116,7 @@ impl Kernel for RoundRow<'_> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
         for b in 0..self.blocks {
-            let at = self.row * self.blocks + b;
+            let at = (b / 16 * self.rows + self.row) * 16 + b % 16;
             // SAFETY: block b of this row in arrays of rows · blocks, each row written by one thread; the level is the caller's.
             unsafe {
                 let Block { q, d, sums } = Block::of::<L>(self.x, b, self.group);
@@ -123,6 +125,12 @@ impl Kernel for RoundRow<'_> {
                 for half in 0..2 {
                     self.base.at::<i32>(self.start[half]).add(at).write(-i32::from(self.offset) * sums[half]);
                     self.base.at::<f32>(self.sum[half]).add(at).write(d * sums[half] as f32);
+                }
+                if b % 16 == 15 {
+                    let round = self.base.at::<u8>(self.q).add((at - 15) * 32);
+                    for (i, mixed) in L::mix(each!(8, i => L::load_bytes(round.add(64 * i)))).into_iter().enumerate() {
+                        L::store_bytes(round.add(64 * i), mixed);
+                    }
                 }
             }
         }

@@ -3,12 +3,9 @@
 //! These are plain loops for reading and for tests. Every kernel must give exactly this number.
 
 use super::{Activations, prepare::SMALLEST};
-use crate::{
-    formats::{
-        Format,
-        unpack::{Unpack, with_unpack},
-    },
-    lanes::scalar::Scalar,
+use crate::formats::{
+    Format,
+    unpack::{Unpack, plain, with_unpack},
 };
 
 /// One element.
@@ -35,14 +32,7 @@ fn dot_of_floats(format: Format, w: &[u8], x: &[f32]) -> f32 {
 /// A block is 32 values, one group or two. Its groups' integer sums are exact; each enters the partial sum through its scale,
 /// rounded once with the activations' own scale, and one fused multiply-add; the minima then likewise.
 fn dot_of_integers<B: Unpack>(w: &[u8], x: &[f32]) -> f32 {
-    let n = x.len();
-    let groups = n / B::GROUP;
-    let (mut codes, mut scales, mut mins) = (vec![0; n], vec![0.0; groups], vec![0.0; groups]);
-    for (i, block) in w.chunks_exact(B::BYTES).enumerate() {
-        let (values, groups) = (i * B::LEN..(i + 1) * B::LEN, i * B::LEN / B::GROUP..(i + 1) * B::LEN / B::GROUP);
-        // SAFETY: plain loops need no instructions.
-        unsafe { B::unpack::<Scalar>(block, &mut codes[values], &mut scales[groups.clone()], &mut mins[groups]) };
-    }
+    let [codes, scales, mins] = &parts::<B>(w);
     let mut p = [0f32; 16];
     for (b, x) in x.chunks_exact(32).enumerate() {
         let (d, q) = quantize(x.try_into().expect("32 values"));
@@ -50,8 +40,7 @@ fn dot_of_integers<B: Unpack>(w: &[u8], x: &[f32]) -> f32 {
         for g in 0..32 / B::GROUP {
             let (q, at) = (&q[g * B::GROUP..][..B::GROUP], b * 32 + g * B::GROUP);
             let codes = &codes[at..at + B::GROUP];
-            let sum: i32 =
-                codes.iter().zip(q).map(|(&u, &q)| (i32::from(u) - i32::from(B::OFFSET)) * i32::from(q)).sum();
+            let sum: i32 = codes.iter().zip(q).map(|(&u, &q)| (u as i32 - i32::from(B::OFFSET)) * i32::from(q)).sum();
             *p = (scales[at / B::GROUP] * d).mul_add(sum as f32, *p);
         }
         if B::MINS {
@@ -63,6 +52,20 @@ fn dot_of_integers<B: Unpack>(w: &[u8], x: &[f32]) -> f32 {
         }
     }
     total(p)
+}
+
+/// The codes, scales and minima of a row.
+pub(in super::super) fn parts<B: Unpack>(w: &[u8]) -> [Vec<f32>; 3] {
+    let mut whole = w.to_vec();
+    whole.resize(w.len().next_multiple_of(B::ROUND_BYTES), 0);
+    let (mut codes, mut scales, mut mins) = (Vec::new(), Vec::new(), Vec::new());
+    for round in whole.chunks_exact(B::ROUND_BYTES) {
+        let parts = plain::<B>(round);
+        codes.extend(parts.0.into_iter().map(f32::from));
+        scales.extend(parts.1);
+        mins.extend(parts.2);
+    }
+    [codes, scales, mins]
 }
 
 /// ((0 + p₀) + p₁) + … + p₁₅; any NaN becomes one NaN. The zero makes the sign of a zero in p irrelevant, so that a kernel

@@ -12,23 +12,22 @@
 //! order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes stay
 //! unsigned, as the instruction wants them.
 
-use super::{Ahead, Places, Shape, UnpackRows, Unpacked, dot, row_codes, starts};
+use super::{Shape, rests};
 use crate::{
     cpu::{
         Machine, Parts,
-        buffer::Plan,
+        buffer::{Base, Plan},
         matmul::{
             Product, Unpack,
             prepare::Records,
             tiles::{PANELS, Strip, Sums, strips, with_tile},
         },
     },
+    formats::unpack::ROUND,
     lanes::{self, Kernel, Lanes, each},
 };
 use std::marker::PhantomData;
 
-/// Values in a round: sixteen blocks.
-const ROUND: usize = 512;
 /// Rounds in a strip: 4 panels × 512 bytes × 11 leave a third of a small L1 to everything else.
 const STRIP: usize = 11;
 /// How many blocks ahead activations are asked for.
@@ -41,31 +40,36 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let x = Records::new(m, product, (B::GROUP, B::OFFSET), STRIP, &mut scratch.shared);
     let blocks = (product.n_in / 32).next_multiple_of(16);
     let mut plan = Plan::default();
-    // Sixteen weight rows are unpacked a round at a time, which fits L1.
-    let unpacked = Places::new::<S>(&mut plan, 16 * row_codes(16), 16 * 16);
+    let rows = Places::new::<S>(&mut plan, 16 * ROW_CODES, 16 * 16);
+    let rest = plan.room::<u8>(16 * B::ROUND_BYTES);
+    let row_bytes = product.row_bytes;
     let panels = Places::new::<S>(&mut plan, PANELS * panel_bytes(blocks), PANELS * blocks * 16);
     let sums = Sums::plan(&mut plan, product.rows);
     let buffers = Parts::new(&mut scratch.threads);
-    product.run(m, &|outputs, thread| {
+    product.run(m, false, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
-        let (unpacked, panels) = (unpacked.of(base), panels.of(base));
+        let (unpacked, panels) = (rows.of(base), panels.of(base));
         let sums = Sums::of(sums, base);
         for first in outputs.clone().step_by(16 * PANELS) {
             let filled = (outputs.end - first).min(16 * PANELS);
             for v in 0..filled.div_ceil(16) {
                 // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
                 let rows = first + 16 * v..outputs.end.min(first + 16 * v + 16);
+                let w = &product.w[rows.start * row_bytes..rows.end * row_bytes];
                 for round in 0..blocks / 16 {
-                    let stride = product.row_bytes;
-                    let from = round * ROUND / B::LEN * B::BYTES;
-                    let bytes = (ROUND / B::LEN * B::BYTES).min(stride - from);
-                    // Meanwhile the next round of the same row is fetched, and at the end of a row the next panel's.
-                    let ahead = if from + bytes < stride { bytes } else { 16 * stride - from };
-                    let ahead = Ahead { bytes: ahead, halved: 0 };
-                    let w = &product.w[rows.start * stride + from..(rows.end - 1) * stride + from + bytes];
-                    let (to, width, format) = (unpacked, 16, PhantomData);
-                    lanes::run(m.level, UnpackRows::<B> { w, stride, bytes, ahead, to, width, format });
+                    let from = round * B::ROUND_BYTES;
+                    // Meanwhile the next round of the same rows is asked for, and at their end the next panel's first.
+                    let ahead = if round + 1 < blocks / 16 { B::ROUND_BYTES } else { 16 * row_bytes - from };
+                    let (w, stride) = if from + B::ROUND_BYTES <= row_bytes {
+                        (&w[from..], row_bytes)
+                    } else {
+                        // SAFETY: planned for a round of sixteen rows.
+                        let rest = unsafe { base.slice::<u8>(rest, 16 * B::ROUND_BYTES) };
+                        (rests::<B>(w, row_bytes, rest), B::ROUND_BYTES)
+                    };
+                    let (rows, to, format) = (rows.len(), unpacked, PhantomData);
+                    lanes::run(m.level, UnpackRound::<B, S> { w, rows, stride, ahead, to, format });
                     let (from, to, shape) = (unpacked, panel::<S>(panels, v, blocks), PhantomData);
                     lanes::run(m.level, Pack::<S> { from, to, round, blocks, shape });
                 }
@@ -76,6 +80,96 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
             );
         }
     });
+}
+
+/// Where codes, scales and minima begin in a buffer.
+#[derive(Clone, Copy)]
+struct Places {
+    codes: usize,
+    scales: usize,
+    mins: usize,
+}
+
+impl Places {
+    /// Room for so many codes, and the scales and minima of so many blocks.
+    fn new<S: Shape>(plan: &mut Plan, codes: usize, blocks: usize) -> Places {
+        Places {
+            codes: plan.room::<u8>(codes),
+            scales: plan.room::<f32>(blocks * S::GROUPS),
+            mins: plan.room::<f32>(if S::MINS { blocks * S::GROUPS } else { 0 }),
+        }
+    }
+
+    fn of(self, base: Base) -> Unpacked {
+        Unpacked { codes: base.at(self.codes), scales: base.at(self.scales), mins: base.at(self.mins) }
+    }
+}
+
+/// Unpacked weights: rows (scales of a row's groups in order) or a panel (sixteen scales of a group side by side).
+#[derive(Clone, Copy)]
+struct Unpacked {
+    codes: *mut u8,
+    scales: *mut f32,
+    mins: *mut f32,
+}
+
+/// Bytes from one unpacked row to the next: a round, and a line more so that rows do not share cache sets.
+const ROW_CODES: usize = ROUND + 64;
+
+/// Unpacks one round of up to sixteen weight rows, which together fit L1.
+struct UnpackRound<'a, B, S> {
+    /// From the round of the first row.
+    w: &'a [u8],
+    rows: usize,
+    /// Bytes from row to row.
+    stride: usize,
+    /// Bytes from what is read to what is asked for meanwhile.
+    ahead: usize,
+    to: Unpacked,
+    format: PhantomData<(B, S)>,
+}
+
+impl<B: Unpack, S: Shape> Kernel for UnpackRound<'_, B, S> {
+    type Out = ();
+
+    #[inline(always)]
+    unsafe fn at<L: Lanes>(self) {
+        let UnpackRound { w, rows, stride, ahead, to, .. } = self;
+        for row in 0..rows {
+            let round = &w[row * stride..][..B::ROUND_BYTES];
+            // SAFETY: there is room for sixteen rows of a round; the level is the caller's. What is asked for need not exist.
+            unsafe {
+                for line in (0..B::ROUND_BYTES).step_by(64) {
+                    L::prefetch(round.as_ptr().wrapping_add(ahead + line));
+                }
+                let codes = to.codes.add(row * ROW_CODES);
+                for k in 0..8 {
+                    L::store_bytes(codes.add(64 * k), B::codes::<L>(round, k));
+                }
+                for g in 0..S::GROUPS {
+                    let [scales, mins] = B::scales::<L>(round, g);
+                    let at = 16 * (row * S::GROUPS + g);
+                    L::store(to.scales.add(at), scales);
+                    if S::MINS {
+                        L::store(to.mins.add(at), mins);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// One product step: `acc + Σ (u − OFFSET)·q`, given that a sum began as [`starts`] says.
+#[inline(always)]
+unsafe fn dot<L: Lanes, S: Shape>(acc: L::I, u: L::B, q: L::B) -> L::I {
+    // SAFETY: the level is the caller's.
+    unsafe { if S::WIDE && !L::FULL { L::dot_wide(acc, u, q) } else { L::dot(acc, u, q) } }
+}
+
+/// Whether sums of this shape start from −OFFSET · Σq; otherwise [`dot`] subtracts the offset by itself.
+#[inline(always)]
+const fn starts<L: Lanes, S: Shape>() -> bool {
+    L::FULL || !S::WIDE
 }
 
 /// Bytes from one class of a panel to the next: its blocks, and a line more so that classes do not share cache sets.
@@ -120,7 +214,7 @@ impl<S: Shape> Kernel for Pack<S> {
         // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
         unsafe {
             for b in (0..16).step_by(2) {
-                let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * row_codes(16) + 32 * b).cast())));
+                let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * ROW_CODES + 32 * b).cast())));
                 for k in 0..16 {
                     let class = b + k / 8;
                     L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), columns[k]);
