@@ -17,7 +17,9 @@ use lucid::{
     sample::{Candidates, Chain, Params, min_p, temperature, top_k, top_p},
 };
 use lucid_kernels::{
+    cpu::{self, Activations, Cache, CacheLayout, CacheType, Machine, Place},
     formats::Format,
+    level::Level,
     ops,
     oracle::{UNIT_F32, UNIT_F64},
 };
@@ -208,6 +210,61 @@ fn the_worked_block_decodes_as_drawn() {
         let (n, bytes, bits) = (format.block_len(), format.block_bytes(), format.bits());
         says("02-formats.md", &format!("| {} | {n} | {bytes} | {bits} |", format.name()));
     }
+}
+
+#[test]
+fn the_fast_examples_are_what_every_level_computes() {
+    let mut block = [0x88u8; 18];
+    block[..3].copy_from_slice(&[0x00, 0x30, 0x7A]);
+    let mut x = [0.3f32; 32];
+    (x[0], x[16]) = (1.005, -2.54);
+    let layout = CacheLayout { kind: CacheType::F32, heads: 1, dim: 1 };
+    let (mut keys, mut values) = (vec![0; layout.bytes(3)], vec![0; layout.bytes(3)]);
+    for (j, (k, v)) in [(1f32, 11.0), (2.0, 22.0), (8.0, 33.0)].into_iter().enumerate() {
+        layout.store(j, &[k.ln()], &[v], &mut keys, &mut values);
+    }
+    for level in Level::available() {
+        let m = Machine::new(level, 1);
+        let mut y = [0.0];
+        cpu::matmul(&m, Format::Q4_0, &block, &x, 32, &mut y, Activations::Rounded);
+        says("21-fast-products.md", &format!("(0.125 · 0.02) · 227 → y = {:.4}", y[0]));
+        cpu::matmul(&m, Format::Q4_0, &block, &x, 32, &mut y, Activations::Exact);
+        says("21-fast-products.md", &format!("0.25 · 1.005 + (−0.125) · (−2.54) → y = {:.5}", y[0]));
+
+        let cache = |_| Cache { keys: &keys, values: &values };
+        let (place, heads) = (Place { sequence: 0, position: 2 }, Heads { q: 1, kv: 1, dim: 1 });
+        cpu::attention(&m, &[1.0], &[place], &cache, layout, heads, 1.0, &mut y);
+        says("22-fast-attention.md", &format!("39.875 / 1.375 = {:.4} ", y[0]));
+
+        let mut y = [-1.0, 0.0];
+        cpu::softmax(&m, &mut y, 2);
+        says("23-lanes-and-threads.md", &format!("exp(-1) = {:.4}", y[0] / y[1]));
+    }
+}
+
+#[test]
+fn the_floors_of_the_fast_chapters() {
+    let (weights, read, peak) = (5632.0 * 2048.0, 9.6e9, 542e9);
+    let row_bytes = Format::Q4_0.row_bytes(2048).expect("it is a multiple of 32");
+    let reading = 5632.0 * row_bytes as f64 / read;
+    for rows in [1.0, 16.0, 512.0] {
+        let time = 2.0 * rows * weights / peak;
+        let time = if time < 1e-3 { format!("{:.0} µs", time * 1e6) } else { format!("{:.1} ms", time * 1e3) };
+        says("21-fast-products.md", &format!("| {rows} | {:.0} µs | {time} |", reading * 1e6));
+    }
+    for format in [Format::Q4_0, Format::Q4_K, Format::Q6_K, Format::Q8_0] {
+        let bytes = format.row_bytes(512).expect("a round is whole blocks");
+        let line = format!("| {} | {} | {bytes} | {:.0} ns |", format.name(), 512 / format.block_len(), bytes as f64 / 9.6);
+        says("21-fast-products.md", &line);
+    }
+    let layout = CacheLayout { kind: CacheType::F16, heads: 4, dim: 64 };
+    assert_eq!(22 * 2 * layout.bytes(16) / 16, 22_528);
+    says("22-fast-attention.md", "22,528 bytes for each token of an f16 cache");
+    let piece = 48 * row_bytes;
+    says(
+        "23-lanes-and-threads.md",
+        &format!("{} pieces of 48 rows, {:.0} KB, and {:.0} µs", 5632usize.div_ceil(48), piece as f64 / 1e3, piece as f64 / 9.6e3),
+    );
 }
 
 #[test]
