@@ -254,17 +254,15 @@ fn the_floors_of_the_fast_chapters() {
     }
     for format in [Format::Q4_0, Format::Q4_K, Format::Q6_K, Format::Q8_0] {
         let bytes = format.row_bytes(512).expect("a round is whole blocks");
-        let line = format!("| {} | {} | {bytes} | {:.0} ns |", format.name(), 512 / format.block_len(), bytes as f64 / 9.6);
-        says("21-fast-products.md", &line);
+        let (name, blocks, time) = (format.name(), 512 / format.block_len(), bytes as f64 / read * 1e9);
+        says("21-fast-products.md", &format!("| {name} | {blocks} | {bytes} | {time:.0} ns |"));
     }
     let layout = CacheLayout { kind: CacheType::F16, heads: 4, dim: 64 };
     assert_eq!(22 * 2 * layout.bytes(16) / 16, 22_528);
     says("22-fast-attention.md", "22,528 bytes for each token of an f16 cache");
-    let piece = 48 * row_bytes;
-    says(
-        "23-lanes-and-threads.md",
-        &format!("{} pieces of 48 rows, {:.0} KB, and {:.0} µs", 5632usize.div_ceil(48), piece as f64 / 1e3, piece as f64 / 9.6e3),
-    );
+    let (pieces, bytes) = (5632usize.div_ceil(48), (48 * row_bytes) as f64);
+    let piece = format!("{:.0} KB, and {:.0} µs", bytes / 1e3, bytes / read * 1e6);
+    says("23-lanes-and-threads.md", &format!("{pieces} pieces of 48 rows, {piece}"));
 }
 
 #[test]
