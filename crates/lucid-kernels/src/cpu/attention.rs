@@ -195,9 +195,9 @@ impl Kernel for Attend<'_, '_> {
                     visible[i] = (position + 1).saturating_sub(first).min(TILE);
                 }
                 let tile = Tile { dim: self.layout.dim, padded, visible, keys, values, q, scores, sums };
-                // Six queries by four vectors fill the registers of AVX-512, two by two those of less; one or two are left over.
-                let many = if L::VECTORS == 2 { n / 6 * 6 + if n % 6 >= 4 { n % 6 } else { 0 } } else { 0 };
-                tile.score::<L, 6, 4>(0..many);
+                // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is left over.
+                let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
+                tile.score::<L, 4, 4>(0..many);
                 tile.score::<L, 2, 2>(many..n);
                 let mut alpha = [1f32; QUERIES];
                 for i in (0..n).filter(|&i| visible[i] > 0) {
@@ -209,7 +209,7 @@ impl Kernel for Attend<'_, '_> {
                         2 => tile.sum::<L, 4, 2>(d, 0..n, &alpha),
                         3 => tile.sum::<L, 2, 3>(d, 0..n, &alpha),
                         _ => {
-                            tile.sum::<L, 6, 4>(d, 0..many, &alpha);
+                            tile.sum::<L, 4, 4>(d, 0..many, &alpha);
                             tile.sum::<L, 2, 4>(d, many..n, &alpha);
                         }
                     }
@@ -237,11 +237,13 @@ impl Attend<'_, '_> {
         unsafe {
             for side in 0..seen.div_ceil(SIDE) {
                 let at = ((first / SIDE + side) * heads + self.head) * SIDE * size;
-                widen_keys::<L>(&self.cache.keys[at..at + SIDE * size], self.layout, keys.add(side * SIDE * padded));
+                let from = &self.cache.keys[at..at + SIDE * size];
+                widen_keys::<L>(from, self.layout, keys.add(side * SIDE * padded));
             }
             for j in 0..seen {
                 let at = ((first + j) * heads + self.head) * size;
-                widen_values::<L>(&self.cache.values[at..at + size], self.layout, values.add(j * padded));
+                let from = &self.cache.values[at..at + size];
+                widen_values::<L>(from, self.layout, values.add(j * padded));
             }
         }
     }
@@ -347,16 +349,21 @@ impl Tile {
                         }
                     }
                 }
-                // The rest of what some see further than others: a weight of zero instead would let a NaN or a sign through.
                 for i in 0..N {
-                    for j in common..visible[i.min(n - 1)] {
-                        let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));
-                        for v in 0..V {
-                            y[i][v] = L::fma(p, L::load(self.values.add(j * self.padded + d + 16 * v)), y[i][v]);
-                        }
-                    }
                     for v in 0..V {
                         L::store(sums(i, v), y[i][v]);
+                    }
+                }
+                // The rest of what some see further than others: a weight of zero instead would let a NaN or a sign through. Here the sums
+                // are in memory, because a compiler that finds them there and in registers keeps both up to date.
+                for i in (0..n).filter(|&i| visible[i] > common) {
+                    for v in 0..V {
+                        let mut y = L::load(sums(i, v));
+                        for j in common..visible[i] {
+                            let p = L::splat(*self.scores.add((first + i) * TILE + j));
+                            y = L::fma(p, L::load(self.values.add(j * self.padded + d + 16 * v)), y);
+                        }
+                        L::store(sums(i, v), y);
                     }
                 }
             }
@@ -370,17 +377,24 @@ unsafe fn widen_keys<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
     let padded = layout.padded();
     // SAFETY: `from` is sixteen positions of one head as the layout draws them, `to` has room for as many values.
     unsafe {
-        for i in 0..padded {
-            let k = match layout.kind {
-                CacheType::F32 => L::load(from[64 * i..64 * (i + 1)].as_ptr().cast()),
-                CacheType::F16 => L::load_f16(from[32 * i..32 * (i + 1)].as_ptr()),
-                CacheType::Q8_0 => {
-                    let (scales, codes) = from.split_at(padded / 32 * 2 * SIDE);
-                    let codes = &codes[SIDE * i..SIDE * (i + 1)];
-                    L::mul(L::load_f16(scales[i / 32 * 32..].as_ptr()), L::load_i8(codes.as_ptr().cast()))
+        match layout.kind {
+            CacheType::F32 => {
+                for i in 0..padded {
+                    L::store(to.add(16 * i), L::load(from.as_ptr().add(64 * i).cast()));
                 }
-            };
-            L::store(to.add(16 * i), k);
+            }
+            CacheType::F16 => {
+                for i in 0..padded {
+                    L::store(to.add(16 * i), L::load_f16(from.as_ptr().add(32 * i)));
+                }
+            }
+            CacheType::Q8_0 => {
+                let (scales, codes) = from.split_at(padded / 32 * 2 * SIDE);
+                for i in 0..padded {
+                    let d = L::load_f16(scales.as_ptr().add(i / 32 * 32));
+                    L::store(to.add(16 * i), L::mul(d, L::load_i8(codes.as_ptr().add(SIDE * i).cast())));
+                }
+            }
         }
     }
 }
@@ -393,13 +407,12 @@ unsafe fn widen_values<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32)
     unsafe {
         for i in (0..padded).step_by(16) {
             let v = match layout.kind {
-                CacheType::F32 => L::load(from[4 * i..4 * i + 64].as_ptr().cast()),
-                CacheType::F16 => L::load_f16(from[2 * i..2 * i + 32].as_ptr()),
+                CacheType::F32 => L::load(from.as_ptr().add(4 * i).cast()),
+                CacheType::F16 => L::load_f16(from.as_ptr().add(2 * i)),
                 CacheType::Q8_0 => {
                     let (scales, codes) = from.split_at(padded / 32 * 2);
-                    let d =
-                        crate::formats::f16_to_f32(u16::from_le_bytes([scales[i / 32 * 2], scales[i / 32 * 2 + 1]]));
-                    L::mul(L::splat(d), L::load_i8(codes[i..i + 16].as_ptr().cast()))
+                    let d = L::f16(u16::from_le_bytes([scales[i / 32 * 2], scales[i / 32 * 2 + 1]]));
+                    L::mul(L::splat(d), L::load_i8(codes.as_ptr().add(i).cast()))
                 }
             };
             L::store(to.add(i), v);
