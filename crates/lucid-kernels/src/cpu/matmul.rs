@@ -42,9 +42,6 @@ pub enum Activations {
     Exact,
 }
 
-/// Bytes of weights in a piece, with few rows.
-const PIECE: usize = 48 << 10;
-
 /// Multiplies every row of `x` (`n_in` values) by every row of `w`; `y` has one row of `w`'s row count per row of `x`.
 pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: &mut [f32], activations: Activations) {
     let row_bytes = format.row_bytes(n_in).filter(|&n| n > 0).expect("rows are whole blocks");
@@ -60,6 +57,20 @@ pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: 
         }
         Activations::Exact => floats::run(m, &product),
     }
+}
+
+/// Piece `piece` of 0..n, cut up so that threads read long stretches of memory (what is asked for ahead of a piece's end, another
+/// thread may get), and yet end together: each takes half its share of what is left, then half of what is left then, and so on.
+/// Past the end, an empty range at n.
+fn shrinking(n: usize, threads: usize, piece: usize) -> Range<usize> {
+    let mut first = 0;
+    let len = |first: usize| ((n - first) / (2 * threads)).max(1);
+    for _ in 0..piece / threads {
+        first = n.min(first + threads * len(first));
+    }
+    let len = len(first);
+    first = n.min(first + piece % threads * len);
+    first..n.min(first + len)
 }
 
 /// One product, sizes checked.
@@ -82,12 +93,17 @@ impl Product<'_> {
 
     /// Runs `task` on ranges of outputs, multiples of sixteen but for the last: for a kernel of few rows or of panels.
     fn run(&self, m: &Machine, few: bool, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
+        let threads = m.pool.threads();
+        if few {
+            let range = |piece| shrinking(self.n_out.div_ceil(16), threads, piece);
+            let pieces = (0..).take_while(|&piece| !range(piece).is_empty()).count();
+            return m.pool.run(pieces, &|piece, thread| {
+                let range = range(piece);
+                task(16 * range.start..self.n_out.min(16 * range.end), thread);
+            });
+        }
         // At least four pieces for each thread, so that a thread that is put aside can be helped out.
-        let fair = self.n_out / (4 * m.pool.threads());
-        let grain = match few {
-            true => fair.min(PIECE / self.row_bytes),
-            false => fair.clamp(16, 16 * tiles::PANELS) / 16 * 16,
-        };
+        let grain = (self.n_out / (4 * threads)).clamp(16, 16 * tiles::PANELS) / 16 * 16;
         m.in_ranges(self.n_out, 16, grain, task);
     }
 
@@ -118,5 +134,28 @@ impl Product<'_> {
         let at = t * self.n_out + first;
         // SAFETY: the caller's word.
         unsafe { self.y.part(at..at + n) }.copy_from_slice(&outputs[..n]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shrinking_pieces_cover_everything_once_and_in_order() {
+        for n in [1, 2, 15, 16, 128, 352, 2000] {
+            for threads in [1, 2, 3, 8, 64] {
+                let mut next = 0;
+                for piece in 0.. {
+                    let range = shrinking(n, threads, piece);
+                    assert_eq!(range.start, next);
+                    if range.is_empty() {
+                        break;
+                    }
+                    next = range.end;
+                }
+                assert_eq!(next, n);
+            }
+        }
     }
 }

@@ -11,8 +11,8 @@
 //!
 //! So a weight is read once, is unpacked once, and meets every row while it is in registers; what is kept in memory is p, one
 //! vector for each row. Its sixteen lanes are added in order only at the end; sixteen weight rows share one transposition for
-//! that. Weights are read strictly in address order (sixteen interleaved rows would defeat the processor's prefetcher), and the
-//! lines ahead are asked for explicitly.
+//! that. Weights are read in address order (sixteen interleaved rows would defeat the processor's prefetcher), unless the activations of
+//! several rows are more than L1 holds: then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly.
 //!
 //! # Many rows: lanes are outputs
 //!
