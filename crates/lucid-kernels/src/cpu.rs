@@ -19,6 +19,7 @@
 //! |---|---|---|
 //! | [`embed`] | table bytes of any format, tokens | rows |
 //! | [`matmul`] | weight bytes of any format, rows | rows |
+//! | [`matmul_gated`] | the same, rows of gates | in place |
 //! | [`add`], [`add_bias`] | rows | in place |
 //! | [`rms_norm`], [`layer_norm`] | rows | rows |
 //! | [`add_rms_norm`] | residual in place, rows to add | normed rows |
@@ -54,7 +55,7 @@ pub use attention::{Cache, Place, attention};
 pub use embed::{argmax, embed};
 pub use gate::{gelu_mul, silu_mul};
 pub use kv::{CacheLayout, CacheType};
-pub use matmul::{Activations, matmul};
+pub use matmul::{Activations, matmul, matmul_gated};
 pub use norm::{add_rms_norm, layer_norm, rms_norm};
 pub use rope::rope;
 pub use softmax::softmax;

@@ -84,6 +84,19 @@ pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
     /// `y = x wᵀ`: every row of `x` against the `n_out` rows of `w`.
     fn matmul(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, n_out: usize) -> Result<Buf<Self>>;
 
+    /// `silu(gate) · x wᵀ`, reusing the buffer of `gate`: two operations, of which a backend may do the second as the first's outputs
+    /// come.
+    fn matmul_gated(
+        &self,
+        w: &Matrix<'_, Self>,
+        x: Rows<'_, Self>,
+        gate: Buf<Self>,
+        n_out: usize,
+    ) -> Result<Buf<Self>> {
+        let up = self.matmul(w, Rows { ..x }, n_out)?;
+        self.silu_mul(gate, Rows { data: &up, offset: 0, rows: x.rows, width: n_out })
+    }
+
     /// `x + y`, reusing the buffer of `x`.
     fn add(&self, x: Buf<Self>, y: Rows<'_, Self>) -> Result<Buf<Self>>;
 

@@ -112,6 +112,23 @@ impl<'c, B: Backend> Ctx<'c, B> {
         }
     }
 
+    /// `silu(gate) · (x wᵀ + b)`, where a model has a bias.
+    pub fn linear_gated<S: Readable, T: Dim, O: Dim, I: Dim>(
+        &self,
+        gate: Act<B, (T, O)>,
+        w: &Weight<'_, B, O, I>,
+        bias: &Option<Gain<'_, B, O>>,
+        x: &In<'_, B, S, (T, I)>,
+    ) -> Result<Act<B, (T, O)>> {
+        if bias.is_some() {
+            return self.silu_mul(gate, &self.linear(w, bias, x)?);
+        }
+        agree("multiply", w.shape.1, x.shape.1, w.shape, x.shape)?;
+        agree("gate", gate.shape, (x.shape.0, w.shape.0), gate.shape, (x.shape.0, w.shape.0))?;
+        let data = self.backend.matmul_gated(&w.data, rows("multiply", x)?, gate.data, w.shape.0.size())?;
+        Ok(Tensor { data, shape: gate.shape })
+    }
+
     /// `x + y`.
     pub fn add<S: Readable, D: Shape>(&self, x: Act<B, D>, y: &In<'_, B, S, D>) -> Result<Act<B, D>> {
         agree("add", x.shape, y.shape, x.shape, y.shape)?;

@@ -112,6 +112,27 @@ fn large_products_equal_their_twin() {
     }
 }
 
+/// A product that opens gates is a product and then a gate, in every kernel: few rows and panels, integers and floats.
+#[test]
+fn gated_products_equal_products_and_gates() {
+    for level in Level::available() {
+        let m = Machine::new(level, 2);
+        for (format, n_in) in [(Format::Q4_0, 96), (Format::Q6_K, 512), (Format::F16, 83)] {
+            let w = random_rows(format, n_in, 37);
+            for rows in [1, 3, 8, 20] {
+                let (x, gate) = (awkward(87, rows * n_in, true), awkward(88, rows * 37, true));
+                for mode in [Activations::Rounded, Activations::Exact] {
+                    let (mut fused, mut plain, mut up) = (gate.clone(), gate.clone(), vec![0.0; gate.len()]);
+                    matmul_gated(&m, format, &w, &x, n_in, &mut fused, mode);
+                    matmul(&m, format, &w, &x, n_in, &mut up, mode);
+                    silu_mul(&m, &mut plain, &up);
+                    assert_same(&fused, &plain, |i| format!("{level} {} {rows} rows, {i}", format.name()));
+                }
+            }
+        }
+    }
+}
+
 /// Any bytes are weights, and any floats are activations: infinities, NaNs, denormals.
 #[test]
 fn products_of_wild_numbers_equal_their_twin() {

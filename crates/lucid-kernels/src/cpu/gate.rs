@@ -31,6 +31,26 @@ fn gated<const GELU: bool>(m: &Machine, gate: &mut [f32], up: &[f32]) {
     });
 }
 
+/// `silu(x)`.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn silu<L: Lanes>(x: L::F) -> L::F {
+    // SAFETY: operations on registers; the level is the caller's.
+    unsafe { L::div(x, L::add(L::splat(1.0), lanes::exp::<L>(L::sub(L::splat(0.0), x)))) }
+}
+
+/// `gelu(x)`.
+#[inline(always)]
+unsafe fn gelu<L: Lanes>(x: L::F) -> L::F {
+    // SAFETY: operations on registers; the level is the caller's.
+    unsafe {
+        let exponent = L::mul(L::fma(L::mul(x, x), L::splat(C3), L::splat(C)), x);
+        L::div(x, L::add(L::splat(1.0), lanes::exp::<L>(exponent)))
+    }
+}
+
 struct Gate<'a, const GELU: bool> {
     gate: &'a mut [f32],
     up: &'a [f32],
@@ -49,12 +69,7 @@ impl<const GELU: bool> Kernel for Gate<'_, GELU> {
             // SAFETY: the level's instructions exist.
             unsafe {
                 let x = partial::load::<L>(self.gate, i, 0.0);
-                let exponent = if GELU {
-                    L::mul(L::fma(L::mul(x, x), L::splat(C3), L::splat(C)), x)
-                } else {
-                    L::sub(L::splat(0.0), x)
-                };
-                let open = L::div(x, L::add(L::splat(1.0), lanes::exp::<L>(exponent)));
+                let open = if GELU { gelu::<L>(x) } else { silu::<L>(x) };
                 partial::store::<L>(self.gate, i, L::mul(open, partial::load::<L>(self.up, i, 0.0)));
             }
         }

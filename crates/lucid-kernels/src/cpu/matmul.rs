@@ -24,7 +24,7 @@ mod tiles;
 #[cfg(test)]
 pub(super) mod twin;
 
-use super::{Machine, Parts, buffer::Plan, partial};
+use super::{Machine, Parts, buffer::Plan, gate::silu, partial};
 use crate::formats::{
     Format,
     unpack::{Unpack, with_unpack},
@@ -44,10 +44,38 @@ pub enum Activations {
 
 /// Multiplies every row of `x` (`n_in` values) by every row of `w`; `y` has one row of `w`'s row count per row of `x`.
 pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: &mut [f32], activations: Activations) {
+    multiply(m, format, w, x, n_in, y, false, activations);
+}
+
+/// The same product, by which the gates that `y` holds are opened: `y = silu(y) · product`. To the bit what [`matmul`] and then
+/// [`silu_mul`](super::silu_mul) make, without the product ever being in memory.
+pub fn matmul_gated(
+    m: &Machine,
+    format: Format,
+    w: &[u8],
+    x: &[f32],
+    n_in: usize,
+    y: &mut [f32],
+    activations: Activations,
+) {
+    multiply(m, format, w, x, n_in, y, true, activations);
+}
+
+#[allow(clippy::too_many_arguments)] // the equation's own
+fn multiply(
+    m: &Machine,
+    format: Format,
+    w: &[u8],
+    x: &[f32],
+    n_in: usize,
+    y: &mut [f32],
+    gated: bool,
+    activations: Activations,
+) {
     let row_bytes = format.row_bytes(n_in).filter(|&n| n > 0).expect("rows are whole blocks");
     let n_out = w.len() / row_bytes;
     assert!(w.len().is_multiple_of(row_bytes) && x.len().is_multiple_of(n_in) && x.len() / n_in * n_out == y.len());
-    let product = Product { format, w, row_bytes, x, n_in, n_out, rows: x.len() / n_in, y: Parts::new(y) };
+    let product = Product { format, w, row_bytes, x, n_in, n_out, rows: x.len() / n_in, y: Parts::new(y), gated };
     if product.rows == 0 {
         return;
     }
@@ -83,6 +111,8 @@ struct Product<'a> {
     n_out: usize,
     rows: usize,
     y: Parts<f32>,
+    /// Whether y holds gates, which the product opens.
+    gated: bool,
 }
 
 impl Product<'_> {
@@ -107,33 +137,25 @@ impl Product<'_> {
         m.in_ranges(self.n_out, 16, grain, task);
     }
 
-    /// Writes the outputs of one row from `first` on that panels have summed.
+    /// Writes the outputs of row `t` from `first` on: as many as there are, of sixteen sums for each vector.
     ///
     /// # Safety
-    /// Nobody else writes them at the same time; there are sixteen sums for each panel; the level's instructions exist.
+    /// Nobody else writes them at the same time; the sums are there; the level's instructions exist.
     #[inline(always)]
-    unsafe fn put_sums<L: Lanes>(&self, t: usize, first: usize, sums: *const f32, panels: usize) {
-        let n = (self.n_out - first).min(16 * panels);
+    unsafe fn put<L: Lanes>(&self, t: usize, first: usize, sums: *const f32, vectors: usize) {
+        let n = (self.n_out - first).min(16 * vectors);
         let at = t * self.n_out + first;
-        // SAFETY: the caller's word; `store` keeps to the slice.
+        // SAFETY: the caller's word; `load` and `store` keep to the slice.
         unsafe {
             let y = self.y.part(at..at + n);
-            for v in 0..panels {
-                partial::store::<L>(y, 16 * v, L::canonical(L::load(sums.add(16 * v))));
+            for v in 0..vectors {
+                let mut sum = L::canonical(L::load(sums.add(16 * v)));
+                if self.gated {
+                    sum = L::mul(silu::<L>(partial::load::<L>(y, 16 * v, 0.0)), sum);
+                }
+                partial::store::<L>(y, 16 * v, sum);
             }
         }
-    }
-
-    /// Writes up to sixteen outputs of one row.
-    ///
-    /// # Safety
-    /// Nobody else writes them at the same time.
-    #[inline(always)]
-    unsafe fn put(&self, t: usize, first: usize, outputs: &[f32; 16]) {
-        let n = (self.n_out - first).min(16);
-        let at = t * self.n_out + first;
-        // SAFETY: the caller's word.
-        unsafe { self.y.part(at..at + n) }.copy_from_slice(&outputs[..n]);
     }
 }
 

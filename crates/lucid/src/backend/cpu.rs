@@ -200,6 +200,12 @@ impl Backend for Cpu {
         Ok(y)
     }
 
+    fn matmul_gated(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, mut gate: Buffer, _: usize) -> Result<Buffer> {
+        let activations = if self.options.exact { Activations::Exact } else { Activations::Rounded };
+        cpu::matmul_gated(&self.machine, w.format, w.bytes, x.values(), x.width, &mut gate.values, activations);
+        Ok(gate)
+    }
+
     fn add(&self, mut x: Buffer, y: Rows<'_, Self>) -> Result<Buffer> {
         cpu::add(&self.machine, &mut x.values, y.values());
         Ok(x)

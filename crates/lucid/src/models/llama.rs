@@ -193,8 +193,7 @@ impl<'a, B: Backend> Llama<'a, B> {
             (x, h) = cx.add_rms_norm(x, &a, &l.ffn_norm, eps)?;
             cx.tap("ffn_norm", tap, &h)?;
             let gate = cx.linear(&l.ffn_gate, &l.ffn_gate_bias, &h)?;
-            let up = cx.linear(&l.ffn_up, &l.ffn_up_bias, &h)?;
-            let f = cx.silu_mul(gate, &up)?;
+            let f = cx.linear_gated(gate, &l.ffn_up, &l.ffn_up_bias, &h)?;
             cx.tap("ffn_act", tap, &f)?;
             let f = cx.linear(&l.ffn_down, &l.ffn_down_bias, &f)?;
             cx.tap("ffn_out", tap, &f)?;

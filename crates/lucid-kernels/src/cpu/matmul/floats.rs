@@ -93,8 +93,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                     dot_rows(m.level, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
                 }
                 for (t, p) in p[..x.rows].iter().enumerate() {
-                    // SAFETY: every output is in one piece.
-                    unsafe { product.put(t, first, &lanes::run(m.level, Total { sums: p, stride: 1 })) };
+                    lanes::run(m.level, Total { sums: p, stride: 1, product, t, first });
                 }
             }
         });
@@ -279,7 +278,7 @@ impl Kernel for Multiply<'_> {
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums.row(t), panels) }
+            unsafe { self.product.put::<L>(t, self.first, self.sums.row(t), panels) }
         }
     }
 }

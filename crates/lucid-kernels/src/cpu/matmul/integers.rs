@@ -121,8 +121,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
                 dot(rests::<B>(w, row_bytes, rest), B::ROUND_BYTES, whole..rounds, AHEAD);
             }
             for t in 0..x.rows {
-                // SAFETY: every output is in one piece.
-                unsafe { product.put(t, first, &lanes::run(m.level, Total { sums: &sums[t..], stride: x.rows })) };
+                lanes::run(m.level, Total { sums: &sums[t..], stride: x.rows, product, t, first });
             }
         }
     });
@@ -204,27 +203,31 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
     }
 }
 
-/// Adds the sixteen partial sums of each of up to sixteen outputs, in order, from zero. From output to output it is `stride` sums.
+/// Adds the sixteen partial sums of each of up to sixteen outputs of row `t`, in order, from zero, and writes them. From output to
+/// output it is `stride` sums.
 pub(super) struct Total<'a> {
     pub(super) sums: &'a [[f32; 16]],
     pub(super) stride: usize,
+    pub(super) product: &'a Product<'a>,
+    pub(super) t: usize,
+    pub(super) first: usize,
 }
 
 impl Kernel for Total<'_> {
-    type Out = [f32; 16];
+    type Out = ();
 
     #[inline(always)]
-    unsafe fn at<L: Lanes>(self) -> [f32; 16] {
-        let mut y = [0f32; 16];
-        // SAFETY: arrays of sixteen; the level is the caller's.
+    unsafe fn at<L: Lanes>(self) {
+        // SAFETY: arrays of sixteen; every output is in one piece; the level is the caller's.
         unsafe {
             let classes = L::transpose(each!(16, o => L::load(self.sums[o * self.stride].as_ptr())));
             let mut sum = L::splat(0.0);
             for p in classes {
                 sum = L::add(sum, p);
             }
-            L::store(y.as_mut_ptr(), L::canonical(sum));
+            let mut y = [0f32; 16];
+            L::store(y.as_mut_ptr(), sum);
+            self.product.put::<L>(self.t, self.first, y.as_ptr(), 1);
         }
-        y
     }
 }

@@ -269,7 +269,7 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put_sums::<L>(t, self.first, self.sums.row(t), panels) }
+            unsafe { self.product.put::<L>(t, self.first, self.sums.row(t), panels) }
         }
     }
 }
