@@ -356,7 +356,8 @@ fn two_downloads_at_once_make_one_file() {
     assert_eq!(fs::read_dir(home.repo().join("blobs")).unwrap().count(), 1);
 }
 
-/// Ended in the middle by a signal, as Ctrl-C does: what came is kept.
+/// Ended in the middle by a signal, as Ctrl-C does: what came is kept. (Not by that one: what a shell starts in the background
+/// ignores it.)
 #[test]
 #[cfg(unix)]
 fn an_interrupted_download_goes_on() {
@@ -368,7 +369,7 @@ fn an_interrupted_download_goes_on() {
         assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let interrupt = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(interrupt.success() && !child.wait().unwrap().success());
     let kept = fs::metadata(&partial).unwrap().len();
     assert!(kept > 0 && kept < 300_000);
