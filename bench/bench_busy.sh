@@ -19,31 +19,16 @@
 #
 # Needs bash, awk and nproc. Exit codes: 0 done, 1 failed, 2 wrong usage.
 set -euo pipefail
+. "$(dirname "$0")/../scripts/lucid.sh"
 
-usage() {
-    echo "bench_busy.sh: $1" >&2
-    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
-    exit 2
-}
 [ $# -eq 1 ] || usage "one argument is needed, MODEL; there are $#"
 model=$1 runs=${RUNS:-5} n_prompt=${N_PROMPT:-128} n_gen=${N_GEN:-32}
-positive() { # NAME VALUE
-    case $2 in
-        '' | *[!0-9]* | 0*) usage "$1 is '$2': it must be a number from 1 on" ;;
-    esac
-}
-positive RUNS "$runs"
-positive N_PROMPT "$n_prompt"
-positive N_GEN "$n_gen"
-[ -z "$model" ] || [ -e "$model" ] || [[ $model == hf:* ]] || usage "$model: there is no such file or folder"
+number RUNS "$runs" 1
+number N_PROMPT "$n_prompt" 1
+number N_GEN "$n_gen" 1
+model "$model"
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-lucid=${LUCID_BIN:-}
-if [ -z "$lucid" ]; then
-    (cd "$here" && cargo build --release --quiet --package lucid-cli)
-    lucid=${CARGO_TARGET_DIR:-$here/target}/release/lucid
-fi
-command -v "$lucid" >/dev/null || usage "$lucid: there is no such program (LUCID_BIN)"
+lucid=$(program)
 
 work=$(mktemp -d)
 counters=()
@@ -60,10 +45,10 @@ bench=("$lucid" bench)
 bench+=(-p "$n_prompt" -n "$n_gen" -r 1 -o json)
 
 measured() { # THREADS: "prompt generation", in tokens per second
-    "${bench[@]}" --threads "$1" >"$work/json" 2>"$work/err" || { cat "$work/err" >&2; echo "bench_busy.sh: ${bench[*]} failed" >&2; exit 1; }
+    "${bench[@]}" --threads "$1" >"$work/json" 2>"$work/err" || { cat "$work/err" >&2; fail "${bench[*]} failed"; }
     sed -n 's/.*"digest": "\([0-9a-f]*\)".*/\1/p' "$work/json" >"$work/digests"
     [ -e "$work/first" ] || cp "$work/digests" "$work/first"
-    cmp -s "$work/digests" "$work/first" || { echo "bench_busy.sh: the logits are not those of the first run" >&2; exit 1; }
+    cmp -s "$work/digests" "$work/first" || fail "the logits are not those of the first run"
     sed -n 's/.*"avg_ts": \([0-9.e+-]*\),.*/\1/p' "$work/json" | tr '\n' ' '
 }
 

@@ -20,34 +20,19 @@
 #
 # Needs bash and awk. Exit codes: 0 done, 1 failed or too slow, 2 wrong usage.
 set -euo pipefail
+. "$(dirname "$0")/../scripts/lucid.sh"
 
-usage() {
-    echo "bench_cpu.sh: $1" >&2
-    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
-    exit 2
-}
 [ $# -eq 2 ] || usage "two arguments are needed, MODEL and PROMPT; there are $#"
 export MODEL=$1 PROMPT=$2 N_TOKENS=${N_TOKENS:-32} THREADS=${THREADS:-}
 runs=${RUNS:-5} enforce=${ENFORCE_MIN_SPEEDUP:-0} least=${MIN_SPEEDUP:-1.0}
-positive() { # NAME VALUE
-    case $2 in
-        '' | *[!0-9]* | 0*) usage "$1 is '$2': it must be a number from 1 on" ;;
-    esac
-}
-positive N_TOKENS "$N_TOKENS"
-positive RUNS "$runs"
-[ -z "$THREADS" ] || positive THREADS "$THREADS"
+number N_TOKENS "$N_TOKENS" 1
+number RUNS "$runs" 1
+[ -z "$THREADS" ] || number THREADS "$THREADS" 1
 [[ $least =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage "MIN_SPEEDUP is '$least': it must be a number such as 1.5"
 [[ $enforce =~ ^[01]$ ]] || usage "ENFORCE_MIN_SPEEDUP is '$enforce': it must be 0 or 1"
-[ -z "$MODEL" ] || [ -e "$MODEL" ] || [[ $MODEL == hf:* ]] || usage "$MODEL: there is no such file or folder"
+model "$MODEL"
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-lucid=${LUCID_BIN:-}
-if [ -z "$lucid" ]; then
-    (cd "$here" && cargo build --release --quiet --package lucid-cli)
-    lucid=${CARGO_TARGET_DIR:-$here/target}/release/lucid
-fi
-command -v "$lucid" >/dev/null || usage "$lucid: there is no such program (LUCID_BIN)"
+lucid=$(program)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -68,9 +53,8 @@ fi
 TIMEFORMAT=%R
 timed() { # a|b: its seconds; what it writes stays in $work
     { time "$1" <"/dev/null" >"$work/$1.out" 2>"$work/$1.err"; } 2>"$work/time" || {
-        echo "bench_cpu.sh: this command failed: $([ "$1" = a ] && echo "${run[*]}" || echo "$baseline")" >&2
         cat "$work/$1.err" >&2
-        exit 1
+        fail "this command failed: $([ "$1" = a ] && echo "${run[*]}" || echo "$baseline")"
     }
     tr ',' '.' <"$work/time"
 }
@@ -84,10 +68,9 @@ printf '%-8s%10s%10s%10s\n' pair "A, s" "B, s" "B / A"
 for i in $(seq "$runs"); do
     seconds_a=$(timed a)
     seconds_b=$(timed b)
-    cmp -s "$work/a.out" "$work/text" || { echo "bench_cpu.sh: A did not write the same text as before" >&2; exit 1; }
+    cmp -s "$work/a.out" "$work/text" || fail "A did not write the same text as before"
     if [ -z "${BASELINE_CMD:-}" ] && ! cmp -s "$work/b.out" "$work/text"; then
-        echo "bench_cpu.sh: LUCID_LEVEL=scalar did not write the same text" >&2
-        exit 1
+        fail "LUCID_LEVEL=scalar did not write the same text"
     fi
     # the clock counts milliseconds: nothing takes none
     awk -v i="$i" -v a="$seconds_a" -v b="$seconds_b" -v pairs="$work/pairs" 'BEGIN {
@@ -105,6 +88,5 @@ speedup=$(median 3)
 printf '%-8s%10s%10s%10s\n\n' median "$(median 1)" "$(median 2)" "$speedup"
 echo "A is $speedup times as fast as B: the median of the ratios of $runs pairs."
 if [ "$enforce" = 1 ] && awk -v s="$speedup" -v least="$least" 'BEGIN { exit !(s < least) }'; then
-    echo "bench_cpu.sh: a speed-up of $speedup is below MIN_SPEEDUP, $least" >&2
-    exit 1
+    fail "a speed-up of $speedup is below MIN_SPEEDUP, $least"
 fi

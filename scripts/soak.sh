@@ -22,38 +22,18 @@
 #
 # Needs bash, awk and mkfifo, and ps where there is no /proc. Exit codes: 0 all held, 1 something did not, 2 wrong usage.
 set -euo pipefail
+. "$(dirname "$0")/lucid.sh"
 
-usage() {
-    echo "soak.sh: $1" >&2
-    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
-    exit 2
-}
-fail() {
-    echo "soak.sh: $1" >&2
-    exit 1
-}
 [ $# -eq 2 ] || usage "two arguments are needed, MODEL and PROMPT; there are $#"
 model=$1 prompt=$2 n=${ITERATIONS:-20} most=${MAX_RSS_GROWTH_KB:-262144} tokens=${N_TOKENS:-64} threads=${THREADS:-}
-number() { # NAME VALUE LEAST
-    case $2 in
-        '' | *[!0-9]*) usage "$1 is '$2': it must be a number" ;;
-    esac
-    [ "$2" -ge "$3" ] || usage "$1 is $2: it must be at least $3"
-}
 number ITERATIONS "$n" 2
 number MAX_RSS_GROWTH_KB "$most" 0
 number N_TOKENS "$tokens" 1
 [ -z "$threads" ] || number THREADS "$threads" 1
-[ -z "$model" ] || [ -e "$model" ] || [[ $model == hf:* ]] || usage "$model: there is no such file or folder"
+model "$model"
 [[ $prompt == *[![:space:]]* && $prompt != *'"""'* ]] || usage 'PROMPT must not be blank, nor hold """'
 
-here=$(cd "$(dirname "$0")/.." && pwd)
-lucid=${LUCID_BIN:-}
-if [ -z "$lucid" ]; then
-    (cd "$here" && cargo build --release --quiet --package lucid-cli)
-    lucid=${CARGO_TARGET_DIR:-$here/target}/release/lucid
-fi
-command -v "$lucid" >/dev/null || usage "$lucid: there is no such program (LUCID_BIN)"
+lucid=$(program)
 
 work=$(mktemp -d)
 chat=

@@ -19,18 +19,17 @@ use lucid::{
         Backend, Reference,
         cpu::{Cpu, Options},
     },
-    file::{
-        ModelFile,
-        gguf::{Draft, Gguf, Writer},
-    },
+    file::{ModelFile, gguf::Gguf},
     models::{Loader, Model},
     ops::Ctx,
     probe::{Difference, Probe, Tap},
+    quantize::{self, Mix},
 };
-use lucid_kernels::{cpu::CacheType, formats::Format};
+use lucid_kernels::{cpu::CacheType, formats::Format, threads::default_threads};
 use std::{
     cell::RefCell,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
 };
 
 fn main() -> Result<()> {
@@ -68,28 +67,11 @@ fn every_format(folder: &Path) -> Result<()> {
 
 /// The same model with all its matrices in this format.
 fn recode(source: &Gguf, format: Format, out: &Path) -> Result<()> {
-    let is_matrix = |shape: &[usize]| shape.len() == 2;
-    let mut draft = Draft::new();
-    draft.set_all(&source.metadata)?;
-    for t in source.tensors() {
-        draft.tensor(t.name, t.shape, if is_matrix(t.shape) { format } else { Format::F32 })?;
-    }
-    let mut writer = Writer::create(out, &draft)?;
-    for t in source.tensors() {
-        if !is_matrix(t.shape) {
-            writer.write(t.name, t.bytes)?; // vectors are F32 in all these models
-            continue;
-        }
-        let from = t.format.expect("a known format");
-        let mut values = vec![0.0; t.shape[1]];
-        let mut row = vec![0; format.row_bytes(t.shape[1]).expect("whole blocks")];
-        for bytes in t.bytes.chunks_exact(from.row_bytes(t.shape[1]).expect("whole blocks")) {
-            from.decode(bytes, &mut values);
-            format.encode(&values, None, &mut row).expect("finite weights");
-            writer.write(t.name, &row)?;
-        }
-    }
-    writer.finish()
+    let mix = Mix::ALL.iter().find(|mix| mix.base() == format).expect("a type for every format that Lucid writes");
+    let options = quantize::Options { pure: true, allow_requantize: true, ..quantize::Options::new(*mix) };
+    let model = quantize::Model::of(&source.metadata)?;
+    let plan = quantize::plan(&model, &quantize::tensors(source)?, &options, false)?;
+    quantize::run(source, &plan, None, out, default_threads(), &AtomicBool::new(false), &mut |_| ())
 }
 
 /// Prints what the two backends make of a model.

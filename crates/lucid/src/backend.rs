@@ -93,7 +93,7 @@ pub trait Backend: SupportsDType<f32> + SupportsDType<Packed> {
         gate: Buf<Self>,
         n_out: usize,
     ) -> Result<Buf<Self>> {
-        let up = self.matmul(w, Rows { ..x }, n_out)?;
+        let up = self.matmul(w, x, n_out)?;
         self.silu_mul(gate, Rows { data: &up, offset: 0, rows: x.rows, width: n_out })
     }
 

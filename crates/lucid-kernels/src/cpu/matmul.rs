@@ -44,7 +44,7 @@ pub enum Activations {
 
 /// Multiplies every row of `x` (`n_in` values) by every row of `w`; `y` has one row of `w`'s row count per row of `x`.
 pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: &mut [f32], activations: Activations) {
-    multiply(m, format, w, x, n_in, y, false, activations);
+    Product::new(format, w, x, n_in, y).compute(m, activations);
 }
 
 /// The same product, by which the gates that `y` holds are opened: `y = silu(y) · product`. To the bit what [`matmul`] and then
@@ -58,47 +58,15 @@ pub fn matmul_gated(
     y: &mut [f32],
     activations: Activations,
 ) {
-    multiply(m, format, w, x, n_in, y, true, activations);
+    Product { gated: true, ..Product::new(format, w, x, n_in, y) }.compute(m, activations);
 }
 
-#[allow(clippy::too_many_arguments)] // the equation's own
-fn multiply(
-    m: &Machine,
-    format: Format,
-    w: &[u8],
-    x: &[f32],
-    n_in: usize,
-    y: &mut [f32],
-    gated: bool,
-    activations: Activations,
-) {
-    let row_bytes = format.row_bytes(n_in).filter(|&n| n > 0).expect("rows are whole blocks");
-    let n_out = w.len() / row_bytes;
-    assert!(w.len().is_multiple_of(row_bytes) && x.len().is_multiple_of(n_in) && x.len() / n_in * n_out == y.len());
-    let product = Product { format, w, row_bytes, x, n_in, n_out, rows: x.len() / n_in, y: Parts::new(y), gated };
-    if product.rows == 0 {
-        return;
-    }
-    match activations {
-        Activations::Rounded => {
-            with_unpack!(format, B => integers::run::<B>(m, &product), else floats::run(m, &product))
-        }
-        Activations::Exact => floats::run(m, &product),
-    }
-}
-
-/// Piece `piece` of 0..n, cut up so that threads read long stretches of memory (what is asked for ahead of a piece's end, another
-/// thread may get), and yet end together: each takes half its share of what is left, then half of what is left then, and so on.
-/// Past the end, an empty range at n.
-fn shrinking(n: usize, threads: usize, piece: usize) -> Range<usize> {
-    let mut first = 0;
-    let len = |first: usize| ((n - first) / (2 * threads)).max(1);
-    for _ in 0..piece / threads {
-        first = n.min(first + threads * len(first));
-    }
-    let len = len(first);
-    first = n.min(first + piece % threads * len);
-    first..n.min(first + len)
+/// 0..n cut up so that threads read long stretches of memory (what is asked for ahead of a piece's end, another thread may get), and
+/// yet end together: in each round, each thread takes half its share of what is left. These are where a round begins and how long
+/// its pieces are.
+fn rounds(n: usize, threads: usize) -> impl Iterator<Item = (usize, usize)> {
+    let round = move |first: usize| (first < n).then(|| (first, ((n - first) / (2 * threads)).max(1)));
+    std::iter::successors(round(0), move |(first, len)| round(first + threads * len))
 }
 
 /// One product, sizes checked.
@@ -115,7 +83,26 @@ struct Product<'a> {
     gated: bool,
 }
 
-impl Product<'_> {
+impl<'a> Product<'a> {
+    fn new(format: Format, w: &'a [u8], x: &'a [f32], n_in: usize, y: &'a mut [f32]) -> Product<'a> {
+        let row_bytes = format.row_bytes(n_in).filter(|&n| n > 0).expect("rows are whole blocks");
+        let (n_out, rows) = (w.len() / row_bytes, x.len() / n_in);
+        assert!(w.len().is_multiple_of(row_bytes) && x.len().is_multiple_of(n_in) && rows * n_out == y.len());
+        Product { format, w, row_bytes, x, n_in, n_out, rows, y: Parts::new(y), gated: false }
+    }
+
+    fn compute(&self, m: &Machine, activations: Activations) {
+        if self.rows == 0 {
+            return;
+        }
+        match activations {
+            Activations::Rounded => {
+                with_unpack!(self.format, B => integers::run::<B>(m, self), else floats::run(m, self))
+            }
+            Activations::Exact => floats::run(m, self),
+        }
+    }
+
     /// The bytes of weight row `o`.
     fn weights(&self, o: usize) -> &[u8] {
         &self.w[o * self.row_bytes..(o + 1) * self.row_bytes]
@@ -125,11 +112,11 @@ impl Product<'_> {
     fn run(&self, m: &Machine, few: bool, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
         let threads = m.pool.threads();
         if few {
-            let range = |piece| shrinking(self.n_out.div_ceil(16), threads, piece);
-            let pieces = (0..).take_while(|&piece| !range(piece).is_empty()).count();
-            return m.pool.run(pieces, &|piece, thread| {
-                let range = range(piece);
-                task(16 * range.start..self.n_out.min(16 * range.end), thread);
+            let n = self.n_out.div_ceil(16);
+            return m.pool.run(rounds(n, threads).count() * threads, &|piece, thread| {
+                let (first, len) = rounds(n, threads).nth(piece / threads).expect("as many as were counted");
+                let first = first + piece % threads * len; // past the end in the last round, where less than a piece for each is left
+                task(self.n_out.min(16 * first)..self.n_out.min(16 * (first + len)), thread);
             });
         }
         // At least four pieces for each thread, so that a thread that is put aside can be helped out.
@@ -162,21 +149,25 @@ impl Product<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::level::Level;
+    use std::sync::Mutex;
 
     #[test]
-    fn shrinking_pieces_cover_everything_once_and_in_order() {
-        for n in [1, 2, 15, 16, 128, 352, 2000] {
-            for threads in [1, 2, 3, 8, 64] {
-                let mut next = 0;
-                for piece in 0.. {
-                    let range = shrinking(n, threads, piece);
-                    assert_eq!(range.start, next);
-                    if range.is_empty() {
-                        break;
-                    }
-                    next = range.end;
+    fn pieces_cover_every_output_once() {
+        for threads in [1, 2, 3, 8] {
+            let m = Machine::new(Level::SCALAR, threads);
+            for n_out in [1, 15, 16, 17, 300, 2048, 5632] {
+                let (w, x, mut y) = (vec![0; 4 * n_out], [0.0], vec![0.0; n_out]);
+                let product = Product::new(Format::F32, &w, &x, 1, &mut y);
+                for few in [true, false] {
+                    let taken = Mutex::new(Vec::new());
+                    product.run(&m, few, &|outputs, _| taken.lock().unwrap().push(outputs));
+                    let mut taken = taken.into_inner().unwrap();
+                    taken.retain(|outputs| !outputs.is_empty());
+                    taken.sort_by_key(|outputs| outputs.start);
+                    assert!(taken.iter().all(|outputs| outputs.start.is_multiple_of(16)));
+                    assert_eq!(taken.into_iter().flatten().collect::<Vec<_>>(), (0..n_out).collect::<Vec<_>>());
                 }
-                assert_eq!(next, n);
             }
         }
     }

@@ -23,6 +23,9 @@
 //! Magnitudes take their signs from bits beside the index. Formats short of bits store seven signs for eight values: among
 //! eight there is always an even number of minuses, because the encoder flips its least important value where there is not.
 
+use super::unpack::{bytes_at, floats};
+use crate::lanes::Lanes;
+
 /// The 256 points of IQ2_XXS.
 pub(super) static IQ2_XXS: [[i8; 8]; 256] = points(IQ2_XXS_SET, [8, 25, 43], Sums::Even);
 /// The 512 points of IQ2_XS.
@@ -119,6 +122,53 @@ const fn hex(digit: u8) -> u8 {
     }
 }
 
+/// Eight points of eight magnitudes (or sixteen of four) with their signs, raised by 64: 64 codes of a block.
+#[inline(always)]
+pub(super) unsafe fn signed_points<'a, L: Lanes, const DIM: usize>(
+    point: impl Fn(usize) -> &'a [i8; DIM],
+    signs: u64,
+) -> L::B {
+    // Where the mask m is all ones, (x ^ m) + 1 = −x; adding 64 − m does both.
+    let mut magnitudes = [0u8; 64];
+    for (i, to) in magnitudes.chunks_exact_mut(DIM).enumerate() {
+        to.copy_from_slice(bytemuck::cast_slice(point(i)));
+    }
+    // SAFETY: the caller's word.
+    unsafe {
+        let minus = L::spread(signs);
+        let flipped = L::xor(bytes_at::<L>(&magnitudes, 0), minus);
+        L::add_bytes(L::add_bytes(flipped, L::shift_and(minus, 0, 1)), L::splat_byte(64))
+    }
+}
+
+/// The 64 signs of eight times seven bits, of which the words hold four each.
+#[inline(always)]
+pub(super) fn signs_of_sevens(words: [u32; 2]) -> u64 {
+    let of = |i: usize| u64::from(even_signs((words[i / 4] >> (7 * (i % 4))) as u8 & 127));
+    (0..8).fold(0, |signs, i| signs | of(i) << (8 * i))
+}
+
+/// Sixteen four-bit scales s as d · (½ + s) / 4.
+#[inline(always)]
+pub(super) unsafe fn half_up_scales<L: Lanes>(d: f32, nibbles: &[u8]) -> [L::F; 2] {
+    let scale = |g: usize| d * (0.5 + f32::from((nibbles[g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
+    // SAFETY: the caller's word.
+    unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
+}
+
+/// 64 codes of eight points of −1, 0 and 1 in eighths, each moved up or down by one of them, and raised by 16.
+#[inline(always)]
+pub(super) unsafe fn shifted_points<L: Lanes>(point: impl Fn(usize) -> (usize, bool)) -> L::B {
+    let mut codes = [0u8; 64];
+    for (i, codes) in codes.chunks_exact_mut(8).enumerate() {
+        let (point, down) = point(i);
+        let middle = if down { 15 } else { 17 };
+        codes.copy_from_slice(&IQ1[point].map(|level| (8 * level + middle) as u8));
+    }
+    // SAFETY: the caller's word.
+    unsafe { bytes_at::<L>(&codes, 0) }
+}
+
 const IQ2_XXS_SET: &str = "\
     fe6f259904650200041060100004003219a086413410200c200300800100964166004004004000000420000000064220104a0482011080\
     000084000002414100400002000200010200000000c804001000a00000000800001000006400808c000002200000300000000019008100\
@@ -184,6 +234,7 @@ const IQ1_SET: &str = "\
     410155501410140095114044057dd0141d10515dd24d75ff5d251f7555044a14166d050c670150401410445646010450405555d4555745\
     9505451010080405514400417000a28428a10550028a10a28495600052554010a50008b02228411410a28428a000104141354f04000000\
     555014505d04574540004112901497280088d2a28a00a28015400a28428a10112410111450021000a28028a00540028a10a28";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,13 @@
 //! Two bits finer than IQ1_S in the scales and the shifts; to pay for it, the block's own scale is cut in four nibbles that
 //! fill the words of the group scales.
 
-use super::{Block, Format, f16_to_f32, grids, iq1_s::SHIFT, u16_at};
+use super::{
+    Block, Format, f16_to_f32, grids,
+    iq1_s::SHIFT,
+    u16_at,
+    unpack::{Unpack, block, floats, within},
+};
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 values: two points out of 2,048 with a shift each, and a three-bit scale.
 pub struct IQ1_M;
@@ -38,6 +44,34 @@ impl Block for IQ1_M {
             let shift = if high & 8 != 0 { -SHIFT } else { SHIFT };
             let s = (words[k / 8] >> (3 * (k / 2 % 4))) & 7;
             grids::shifted(x, d * (2 * s + 1) as f32, &grids::IQ1[point], shift);
+        }
+    }
+}
+
+impl Unpack for IQ1_M {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 16;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let high = block[32 + 4 * k + i / 2] >> (4 * (i % 2));
+            (usize::from(block[8 * k + i]) | usize::from(high & 7) << 8, high & 8 != 0)
+        };
+        // SAFETY: the caller's word.
+        unsafe { grids::shifted_points::<L>(point) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        let words: [u16; 4] = std::array::from_fn(|j| u16_at(block, 48 + 2 * j));
+        // SAFETY: the caller's word.
+        unsafe {
+            let d = L::f16((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j)));
+            let scale = |g: usize| d * f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1) * 0.125;
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }

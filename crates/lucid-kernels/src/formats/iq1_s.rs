@@ -14,7 +14,11 @@
 //! Without signs of their own the three levels −1, 0 and 1 carry them; the shift makes up for a group whose mean is not
 //! zero.
 
-use super::{Block, Format, f16_at, grids, u16_at};
+use super::{
+    Block, Format, f16_at, grids, u16_at,
+    unpack::{Unpack, block, floats, half_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 values: four points out of 2,048, a three-bit scale, and a shift.
 pub struct IQ1_S;
@@ -38,6 +42,34 @@ impl Block for IQ1_S {
                 let point = usize::from(lows[k]) | usize::from((word >> (3 * k)) & 7) << 8;
                 grids::shifted(x, scale, &grids::IQ1[point], shift);
             }
+        }
+    }
+}
+
+impl Unpack for IQ1_S {
+    const OFFSET: u8 = 16;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let word = u16_at(block, 34 + 2 * (2 * k + i / 4));
+            let high = usize::from((word >> (3 * (i % 4))) & 7);
+            (usize::from(block[2 + 8 * k + i]) | high << 8, word >> 15 == 1)
+        };
+        // SAFETY: the caller's word.
+        unsafe { grids::shifted_points::<L>(point) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * f32::from(2 * ((u16_at(block, 34 + 2 * (g % 8)) >> 12) & 7) + 1) * 0.125
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }

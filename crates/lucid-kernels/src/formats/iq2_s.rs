@@ -13,7 +13,11 @@
 //!                             scale s  byte 74 + k / 4, low nibble for k / 2 even, else high
 //! ```
 
-use super::{Block, Format, f16_at, grids};
+use super::{
+    Block, Format, f16_at, grids,
+    unpack::{Unpack, block, half_at, u64_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 values: two points out of 1,024, their signs, and a four-bit scale.
 pub struct IQ2_S;
@@ -33,5 +37,28 @@ impl Block for IQ2_S {
             let scale = d * (0.5 + s as f32) * 0.25;
             grids::signed(x, scale, &grids::IQ2_S[point], signs[k]);
         }
+    }
+}
+
+impl Unpack for IQ2_S {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 64;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let high = (block[66 + 2 * k + i / 4] >> (2 * (i % 4))) & 3;
+            &grids::IQ2_S[usize::from(block[2 + 8 * k + i]) | usize::from(high) << 8]
+        };
+        // SAFETY: the caller's word.
+        unsafe { grids::signed_points::<L, 8>(point, u64_at(block, 34 + 8 * k)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { grids::half_up_scales::<L>(half_at::<L>(block, 0), &block[74..82]) }
     }
 }

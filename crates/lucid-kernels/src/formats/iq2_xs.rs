@@ -11,7 +11,11 @@
 //!      values 8·k … 8·k + 7 are word w_k, with the scale s_{k/2}: byte 66 + k / 4, low nibble for k / 2 even, else high
 //! ```
 
-use super::{Block, Format, f16_at, grids, u16_at};
+use super::{
+    Block, Format, f16_at, grids, u16_at,
+    unpack::{Unpack, block, half_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 values: two points out of 512, their signs, and a four-bit scale.
 pub struct IQ2_XS;
@@ -31,5 +35,28 @@ impl Block for IQ2_XS {
             let signs = grids::even_signs((word >> 9) as u8);
             grids::signed(x, scale, &grids::IQ2_XS[usize::from(word & 511)], signs);
         }
+    }
+}
+
+impl Unpack for IQ2_XS {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 64;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let words: [u16; 8] = std::array::from_fn(|i| u16_at(block, 2 + 16 * k + 2 * i));
+        let signs = words.map(|w| grids::even_signs((w >> 9) as u8));
+        // SAFETY: the caller's word.
+        unsafe {
+            grids::signed_points::<L, 8>(|i| &grids::IQ2_XS[usize::from(words[i] & 511)], u64::from_le_bytes(signs))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { grids::half_up_scales::<L>(half_at::<L>(block, 0), &block[66..74]) }
     }
 }

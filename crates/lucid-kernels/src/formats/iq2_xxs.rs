@@ -12,7 +12,11 @@
 //!      eight values:  x = (d · (½ + s) / 4) · POINTS[p] · signs
 //! ```
 
-use super::{Block, Format, f16_at, grids, u32_at};
+use super::{
+    Block, Format, f16_at, grids, u32_at,
+    unpack::{Unpack, block, floats, half_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 values: four points out of 256, their signs, and a four-bit scale.
 pub struct IQ2_XXS;
@@ -31,6 +35,31 @@ impl Block for IQ2_XXS {
                 let signs = grids::even_signs((word >> (7 * k)) as u8 & 127);
                 grids::signed(x, scale, &grids::IQ2_XXS[usize::from(group[k])], signs);
             }
+        }
+    }
+}
+
+impl Unpack for IQ2_XXS {
+    const OFFSET: u8 = 64;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let groups = &block[2 + 16 * k..18 + 16 * k];
+        let point = |i: usize| &grids::IQ2_XXS[usize::from(groups[i / 4 * 8 + i % 4])];
+        // SAFETY: the caller's word.
+        unsafe { grids::signed_points::<L, 8>(point, grids::signs_of_sevens([u32_at(groups, 4), u32_at(groups, 12)])) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * (0.5 + (u32_at(block, 6 + 8 * (g % 8)) >> 28) as f32) * 0.25
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }

@@ -13,7 +13,11 @@
 //!                             scale s  byte 106 + k / 16, low nibble for k / 8 even, else high
 //! ```
 
-use super::{Block, Format, f16_at, grids};
+use super::{
+    Block, Format, f16_at, grids,
+    unpack::{Unpack, block, floats, half_at, u64_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 values: eight points out of 512, their signs, and a four-bit scale.
 pub struct IQ3_S;
@@ -32,6 +36,34 @@ impl Block for IQ3_S {
             let s = (scales[k / 16] >> (4 * (k / 8 % 2))) & 15;
             let scale = d * (1 + 2 * s) as f32;
             grids::signed(x, scale, &grids::IQ3_S[point], signs[k / 2] >> (4 * (k % 2)));
+        }
+    }
+}
+
+impl Unpack for IQ3_S {
+    const OFFSET: u8 = 64;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| {
+            let ninth = (block[66 + 2 * k + i / 8] >> (i % 8)) & 1;
+            &grids::IQ3_S[usize::from(block[2 + 16 * k + i]) | usize::from(ninth) << 8]
+        };
+        // SAFETY: the caller's word.
+        unsafe { grids::signed_points::<L, 4>(point, u64_at(block, 74 + 8 * k)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                let s = (block[106 + g % 8 / 2] >> (4 * (g % 2))) & 15;
+                half_at::<L>(block, 0) * f32::from(1 + 2 * s)
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }

@@ -11,7 +11,11 @@
 //!
 //! A point has four values here, so that eight signs cover two points.
 
-use super::{Block, Format, f16_at, grids, u32_at};
+use super::{
+    Block, Format, f16_at, grids, u32_at,
+    unpack::{Unpack, block, floats, half_at, within},
+};
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 values: eight points out of 256, their signs, and a four-bit scale.
 pub struct IQ3_XXS;
@@ -33,6 +37,31 @@ impl Block for IQ3_XXS {
                 grids::signed(first, scale, &grids::IQ3_XXS[usize::from(points[0])], signs);
                 grids::signed(second, scale, &grids::IQ3_XXS[usize::from(points[1])], signs >> 4);
             }
+        }
+    }
+}
+
+impl Unpack for IQ3_XXS {
+    const OFFSET: u8 = 64;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let point = |i: usize| &grids::IQ3_XXS[usize::from(block[2 + 16 * k + i])];
+        let signs = grids::signs_of_sevens([u32_at(block, 66 + 8 * k), u32_at(block, 70 + 8 * k)]);
+        // SAFETY: the caller's word.
+        unsafe { grids::signed_points::<L, 4>(point, signs) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let scale = |g: usize| {
+                let block = block::<Self>(round, g / 8);
+                half_at::<L>(block, 0) * (0.5 + (u32_at(block, 66 + 4 * (g % 8)) >> 28) as f32) * 0.5
+            };
+            [floats::<L>(std::array::from_fn(scale)); 2]
         }
     }
 }

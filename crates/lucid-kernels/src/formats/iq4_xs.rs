@@ -16,11 +16,13 @@
 
 use super::{
     Block, Encode, Format, f16_at,
-    iq4_nl::{LEVELS, STARTS, level_codes},
+    iq4_nl::{LEVELS, STARTS, UNEQUAL, level_codes},
     q4_0::put_nibbles,
     search::{Steps, Table, levels_of, nested_scales, put_f16},
-    u16_at,
+    u16_at, u32_at,
+    unpack::{LOW_NIBBLES, Unpack, block, half_at, lowered_by_32, neighbours_of_two_bits, nibbles_at, within},
 };
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 four-bit choices from a table of levels, and a six-bit scale, offset by 32, for each.
 pub struct IQ4_XS;
@@ -65,5 +67,35 @@ impl Encode for IQ4_XS {
         put_f16(&mut out[..2], found.d);
         out[2..4].copy_from_slice(&u16::to_le_bytes(scales_high));
         out[4..8].copy_from_slice(&scales_low);
+    }
+}
+
+impl Unpack for IQ4_XS {
+    const OFFSET: u8 = 128;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let groups = &block[8 + 32 * k..];
+        // SAFETY: the caller's word.
+        unsafe { L::lookup(&UNEQUAL, nibbles_at::<L>([groups, &groups[16..]], 0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        let (a, b) = (block::<Self>(round, 0), block::<Self>(round, 1));
+        let eight = |block: &[u8]| {
+            // The eight low nibbles to a byte each, in three steps that move half of what is left.
+            let mut low = u64::from(u32_at(block, 4));
+            low = (low | low << 16) & 0x0000_FFFF_0000_FFFF;
+            low = (low | low << 8) & 0x00FF_00FF_00FF_00FF;
+            low = (low | low << 4) & LOW_NIBBLES;
+            lowered_by_32(low | u64::from_le_bytes(neighbours_of_two_bits(u16_at(block, 2))) << 4)
+        };
+        // SAFETY: the caller's word.
+        unsafe {
+            let d = L::halves(half_at::<L>(a, 0), half_at::<L>(b, 0));
+            [L::mul(d, L::from_i8([eight(a), eight(b)])); 2]
+        }
     }
 }

@@ -15,8 +15,10 @@
 use super::{
     Block, Encode, Format,
     q4_0::put_nibbles,
-    search::{Table, Group, array, levels_of},
+    search::{Group, Table, array, levels_of},
+    unpack::{Unpack, floats, neighbours, nibbles_at, raised},
 };
+use crate::lanes::{Lanes, each};
 
 /// Twice the value of each four-bit float: sign in the top bit, then two bits of exponent and one of mantissa.
 pub(super) const E2M1_TWICE: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
@@ -90,6 +92,25 @@ fn level_codes(levels: [f32; 32]) -> [u8; 32] {
         codes
     };
     levels.map(|level| CODES[(level as i8 & 31) as usize])
+}
+
+/// The levels of MXFP4 and NVFP4, plus 12.
+pub(super) const FLOATS: [u8; 16] = raised(E2M1_TWICE, 12);
+
+impl Unpack for MXFP4 {
+    const OFFSET: u8 = 12;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        // SAFETY: the caller's word.
+        unsafe { L::lookup(&FLOATS, nibbles_at::<L>(neighbours::<Self>(round, k), 1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [floats::<L>(each!(16, i => half_scale(round[i * Self::BYTES]))); 2] }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,12 @@
 //! which this family needs beside it, is a tensor of its own in the file. Readings that follow GGUF's definition and not
 //! the standard: 0x7F is a scale of 0 and no NaN, and the top bit of a scale changes nothing, save that 0xFF is 480.
 
-use super::{Block, Format, mxfp4::E2M1_TWICE};
+use super::{
+    Block, Format,
+    mxfp4::{E2M1_TWICE, FLOATS},
+    unpack::{Unpack, block, bytes_at, floats, within},
+};
+use crate::lanes::Lanes;
 
 /// Four groups of 16 four-bit floats and an eight-bit float for each.
 pub struct NVFP4;
@@ -46,4 +51,30 @@ pub(super) fn half_scale(scale: u8) -> f32 {
     let steps = if exponent == 0 { mantissa } else { 8 + mantissa };
     let step = f32::from_bits((exponent.max(1) + 127 - 7 - 3 - 1) << 23);
     steps as f32 * step
+}
+
+impl Unpack for NVFP4 {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 12;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, _) = within::<Self>(round, k);
+        // Sixteen bytes are two groups, of which each has its low nibbles first.
+        let mut codes = [0u8; 64];
+        for (codes, bytes) in codes.chunks_exact_mut(16).zip(block[4..36].chunks_exact(8)) {
+            for (i, b) in bytes.iter().enumerate() {
+                (codes[i], codes[i + 8]) = (b & 15, b >> 4);
+            }
+        }
+        // SAFETY: the caller's word.
+        unsafe { L::lookup(&FLOATS, bytes_at::<L>(&codes, 0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let scale = |g: usize| half_scale(block::<Self>(round, 4 * i + g / 4)[g % 4]);
+        // SAFETY: the caller's word.
+        unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
+    }
 }

@@ -8,7 +8,11 @@
 //!      xᵢ = d where bit i is set, else −d                18 bytes for 128 values, 1.125 bits each
 //! ```
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Format, f16_at,
+    unpack::{Unpack, one_each, u64_at, within},
+};
+use crate::lanes::Lanes;
 
 /// 128 signs and an f16 scale.
 pub struct Q1_0;
@@ -25,5 +29,22 @@ impl Block for Q1_0 {
                 *x = if (b >> i) & 1 == 1 { d } else { -d };
             }
         }
+    }
+}
+
+impl Unpack for Q1_0 {
+    const OFFSET: u8 = 1;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { L::shift_and(L::spread(u64_at(block, 2 + 8 * k)), 0, 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 0) }
     }
 }

@@ -10,7 +10,11 @@
 //!
 //! Unlike in the ternary TQ2_0, neighbours share a byte and the fourth code is meant to be used.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Format, f16_at, u16_at,
+    unpack::{Unpack, bytes_at, neighbours_of_two_bits, one_each, within},
+};
+use crate::lanes::Lanes;
 
 /// 64 two-bit steps, offset by 1, and an f16 scale.
 pub struct Q2_0;
@@ -27,5 +31,23 @@ impl Block for Q2_0 {
                 *x = d * (((b >> (2 * i)) & 3) as i32 - 1) as f32;
             }
         }
+    }
+}
+
+impl Unpack for Q2_0 {
+    const OFFSET: u8 = 1;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, _) = within::<Self>(round, k);
+        let codes: [[u8; 8]; 8] = std::array::from_fn(|i| neighbours_of_two_bits(u16_at(block, 2 + 2 * i)));
+        // SAFETY: the caller's word.
+        unsafe { bytes_at::<L>(codes.as_flattened(), 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 0) }
     }
 }

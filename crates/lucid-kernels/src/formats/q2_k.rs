@@ -18,7 +18,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Steps, codes, nested_lines, put_f16, starts},
+    unpack::{LOW_NIBBLES, Unpack, block, half_at, of_sixteen, twos_at, u64_at, within},
 };
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 two-bit steps, a scale and a minimum of four bits for each.
 pub struct Q2_K;
@@ -62,5 +64,30 @@ impl Encode for Q2_K {
         }
         put_f16(&mut out[80..82], found.d);
         put_f16(&mut out[82..84], found.m);
+    }
+}
+
+impl Unpack for Q2_K {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 0;
+    const MINS: bool = true;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { twos_at::<L>(block, 16, k) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe {
+            let (d, m) = (half_at::<L>(block, 80), half_at::<L>(block, 82));
+            let (a, b) = (u64_at(block, 0), u64_at(block, 8));
+            let high = [(a >> 4) & LOW_NIBBLES, (b >> 4) & LOW_NIBBLES];
+            [of_sixteen::<L>([a & LOW_NIBBLES, b & LOW_NIBBLES], d), of_sixteen::<L>(high, -m)]
+        }
     }
 }

@@ -18,7 +18,12 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Steps, codes, nested_scales, put_f16},
+    u32_at,
+    unpack::{
+        LOW_NIBBLES, Unpack, block, half_at, lowered_by_32, moved_bit, of_sixteen, twice_at, twos_at, u64_at, within,
+    },
 };
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 three-bit steps, offset by 4, and a six-bit scale, offset by 32, for each.
 pub struct Q3_K;
@@ -68,5 +73,34 @@ impl Encode for Q3_K {
             }
         }
         put_f16(&mut out[108..110], found.d);
+    }
+}
+
+impl Unpack for Q3_K {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 4;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. The third bits of runs 2k and 2k + 1 are bits 2k and 2k + 1 of the same 32 bytes.
+        unsafe {
+            let thirds = twice_at::<L>(block, 0, 1, 0x55);
+            L::or(twos_at::<L>(block, 32, k), moved_bit::<L>(thirds, 2 * k as u32, 2))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        let (low, high) = (u64_at(block, 96), u64::from(u32_at(block, 104)));
+        // Eight scales at a time, a byte each: four bits from the low eight bytes, two from the high four, which serve twice.
+        let eight = |shift: u32| {
+            let highs = (high >> shift) & 0x0303_0303 | ((high >> (shift + 2)) & 0x0303_0303) << 32;
+            lowered_by_32((low >> shift) & LOW_NIBBLES | highs << 4)
+        };
+        let integers = [eight(0), eight(4)];
+        // SAFETY: the caller's word.
+        unsafe { [of_sixteen::<L>(integers, half_at::<L>(block, 108)); 2] }
     }
 }

@@ -14,7 +14,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Group, Steps, array, as_scale, codes, put_f16},
+    unpack::{Unpack, halves_at, neighbours, nibbles_at},
 };
+use crate::lanes::Lanes;
 
 /// 32 four-bit steps, offset by 8, and an f16 scale.
 pub struct Q4_0;
@@ -57,5 +59,21 @@ const STARTS: [f32; 9] = [-8.0, -8.6, -7.4, -9.2, 7.0, 7.5, 6.5, 8.0, 5.0];
 pub(super) fn put_nibbles(bytes: &mut [u8], codes: [u8; 32]) {
     for (i, b) in bytes[..16].iter_mut().enumerate() {
         *b = codes[i] & 15 | codes[i + 16] << 4;
+    }
+}
+
+impl Unpack for Q4_0 {
+    const OFFSET: u8 = 8;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        // SAFETY: the caller's word.
+        unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }

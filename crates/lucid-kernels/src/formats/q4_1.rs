@@ -14,7 +14,9 @@ use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
     search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
+    unpack::{Unpack, halves_at, neighbours, nibbles_at},
 };
+use crate::lanes::Lanes;
 
 /// 32 four-bit steps above an f16 minimum, with an f16 scale.
 pub struct Q4_1;
@@ -48,5 +50,22 @@ impl Encode for Q4_1 {
         put_f16(&mut out[..2], line.scale);
         put_f16(&mut out[2..4], line.offset);
         put_nibbles(&mut out[4..], codes(x, line.scale, line.offset, LEVELS));
+    }
+}
+
+impl Unpack for Q4_1 {
+    const OFFSET: u8 = 0;
+    const MINS: bool = true;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        // SAFETY: the caller's word.
+        unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0), halves_at::<L, Self>(round, 2)] }
     }
 }

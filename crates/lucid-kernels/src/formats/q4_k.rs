@@ -26,7 +26,10 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Steps, codes, nested_lines, put_f16, starts},
+    u32_at,
+    unpack::{Unpack, block, half_at, twice_at, within},
 };
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
 pub struct Q4_K;
@@ -91,5 +94,45 @@ pub(super) fn put_scales_and_mins(bytes: &mut [u8], scales: &[f32; 8], mins: &[f
         bytes[k] = scale | (scale_4 >> 4) << 6;
         bytes[4 + k] = min | (min_4 >> 4) << 6;
         bytes[8 + k] = scale_4 & 15 | min_4 << 4;
+    }
+}
+
+/// The eight scales of a block of Q4_K or Q5_K, and its eight minima: all sixteen six-bit numbers at once, four in half a word.
+#[inline(always)]
+fn six_bit_scales(block: &[u8]) -> (u64, u64) {
+    let (a, b, c) = (u32_at(block, 4), u32_at(block, 8), u32_at(block, 12));
+    let scales = [a & 0x3F3F_3F3F, c & 0x0F0F_0F0F | (a >> 2) & 0x3030_3030];
+    let mins = [b & 0x3F3F_3F3F, (c >> 4) & 0x0F0F_0F0F | (b >> 2) & 0x3030_3030];
+    (u64::from(scales[0]) | u64::from(scales[1]) << 32, u64::from(mins[0]) | u64::from(mins[1]) << 32)
+}
+
+/// The scales and minima of two blocks of Q4_K or Q5_K.
+#[inline(always)]
+pub(super) unsafe fn of_two_blocks<L: Lanes, B: Block>(round: &[u8]) -> [L::F; 2] {
+    let (a, b) = (block::<B>(round, 0), block::<B>(round, 1));
+    let ((a_scales, a_mins), (b_scales, b_mins)) = (six_bit_scales(a), six_bit_scales(b));
+    // SAFETY: the caller's word.
+    unsafe {
+        let d = L::halves(half_at::<L>(a, 0), half_at::<L>(b, 0));
+        let m = L::halves(-half_at::<L>(a, 2), -half_at::<L>(b, 2));
+        [L::mul(d, L::from_i8([a_scales, b_scales])), L::mul(m, L::from_i8([a_mins, b_mins]))]
+    }
+}
+
+impl Unpack for Q4_K {
+    const OFFSET: u8 = 0;
+    const MINS: bool = true;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { twice_at::<L>(block, 16 + 32 * k, 4, 15) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { of_two_blocks::<L, Self>(round) }
     }
 }

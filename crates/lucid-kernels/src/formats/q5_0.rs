@@ -16,7 +16,9 @@ use super::{
     q4_0::put_nibbles,
     search::{Group, Steps, array, as_scale, codes, put_f16},
     u32_at,
+    unpack::{Unpack, halves_at, neighbours, nibbles_at, with_bits},
 };
+use crate::lanes::Lanes;
 
 /// 32 five-bit steps, offset by 16, and an f16 scale.
 pub struct Q5_0;
@@ -61,4 +63,21 @@ pub(super) fn put_fives(bytes: &mut [u8], codes: [u8; 32]) {
     let high = codes.iter().enumerate().fold(0u32, |high, (i, &q)| high | u32::from(q >> 4) << i);
     bytes[..4].copy_from_slice(&high.to_le_bytes());
     put_nibbles(&mut bytes[4..], codes);
+}
+
+impl Unpack for Q5_0 {
+    const OFFSET: u8 = 16;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let both = neighbours::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { with_bits::<L>(nibbles_at::<L>(both, 6), both, 2, 16) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
+    }
 }

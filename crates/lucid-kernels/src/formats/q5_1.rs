@@ -14,7 +14,9 @@ use super::{
     q5_0::put_fives,
     search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
     u32_at,
+    unpack::{Unpack, halves_at, neighbours, nibbles_at, with_bits},
 };
+use crate::lanes::Lanes;
 
 /// 32 five-bit steps above an f16 minimum, with an f16 scale.
 pub struct Q5_1;
@@ -49,5 +51,23 @@ impl Encode for Q5_1 {
         put_f16(&mut out[..2], line.scale);
         put_f16(&mut out[2..4], line.offset);
         put_fives(&mut out[4..], codes(x, line.scale, line.offset, LEVELS));
+    }
+}
+
+impl Unpack for Q5_1 {
+    const OFFSET: u8 = 0;
+    const MINS: bool = true;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let both = neighbours::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { with_bits::<L>(nibbles_at::<L>(both, 8), both, 4, 16) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0), halves_at::<L, Self>(round, 2)] }
     }
 }

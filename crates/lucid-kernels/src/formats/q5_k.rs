@@ -17,9 +17,11 @@
 
 use super::{
     Block, Encode, Format, f16_at,
-    q4_k::{SCALES, TOPS, put_scales_and_mins, scale_and_min},
+    q4_k::{SCALES, TOPS, of_two_blocks, put_scales_and_mins, scale_and_min},
     search::{Steps, codes, nested_lines, put_f16, starts},
+    unpack::{Unpack, moved_bit, twice_at, within},
 };
+use crate::lanes::Lanes;
 
 /// Eight groups of 32 five-bit steps, a scale and a minimum of six bits for each.
 pub struct Q5_K;
@@ -62,5 +64,26 @@ impl Encode for Q5_K {
                 out[48 + 32 * (g / 2) + i] |= (q & 15) << (4 * (g % 2));
             }
         }
+    }
+}
+
+impl Unpack for Q5_K {
+    const OFFSET: u8 = 0;
+    const MINS: bool = true;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. The fifth bits of groups 2k and 2k + 1 are bits 2k and 2k + 1 of the same 32 bytes.
+        unsafe {
+            let fifths = twice_at::<L>(block, 16, 1, 0x55);
+            L::or(twice_at::<L>(block, 48 + 32 * k, 4, 15), moved_bit::<L>(fifths, 2 * k as u32, 4))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { of_two_blocks::<L, Self>(round) }
     }
 }

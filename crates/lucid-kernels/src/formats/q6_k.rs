@@ -17,7 +17,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Steps, codes, nested_scales, put_f16},
+    unpack::{Unpack, block, bytes_at, half_at, of_sixteen, twice_at, u64_at, within},
 };
+use crate::lanes::Lanes;
 
 /// Sixteen groups of 16 six-bit steps, offset by 32, and a signed byte as the scale of each.
 pub struct Q6_K;
@@ -62,5 +64,29 @@ impl Encode for Q6_K {
             }
         }
         put_f16(&mut out[208..210], found.d);
+    }
+}
+
+impl Unpack for Q6_K {
+    const GROUP: usize = 16;
+    const OFFSET: u8 = 32;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word. Of 64 bytes the low nibbles come first; their high bits are the lowest and third pair of bits of 32
+        // bytes, which `twice` puts at bits 0 and 4, and their second and fourth.
+        unsafe {
+            let low = L::shift_and(bytes_at::<L>(block, 64 * (k / 2)), 4 * (k as u32 % 2), 15);
+            let high = twice_at::<L>(block, 128 + 32 * (k / 2), 2, 0x33);
+            L::or(low, if k % 2 == 0 { L::shift_left_and(high, 4, 0x30) } else { L::shift_and(high, 0, 0x30) })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
+        let block = block::<Self>(round, i);
+        // SAFETY: the caller's word.
+        unsafe { [of_sixteen::<L>([u64_at(block, 192), u64_at(block, 200)], half_at::<L>(block, 208)); 2] }
     }
 }

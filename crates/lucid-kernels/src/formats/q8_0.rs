@@ -11,7 +11,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Group, Steps, array, as_scale, codes, put_f16},
+    unpack::{Unpack, halves_at, neighbours, raised_at},
 };
+use crate::lanes::Lanes;
 
 /// 32 signed bytes and an f16 scale.
 pub struct Q8_0;
@@ -44,6 +46,22 @@ impl Encode for Q8_0 {
         for (b, q) in out[2..].iter_mut().zip(codes::<32>(x, d, 0.0, LEVELS)) {
             *b = q.wrapping_sub(127);
         }
+    }
+}
+
+impl Unpack for Q8_0 {
+    const OFFSET: u8 = 128;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        // SAFETY: the caller's word.
+        unsafe { raised_at::<L>(neighbours::<Self>(round, k), 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }
 

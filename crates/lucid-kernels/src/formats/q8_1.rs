@@ -11,7 +11,11 @@
 //! The sum saves a dot product with minima one addition per value; reading the values needs it not. The format is
 //! for intermediate values; a file that uses its id all the same can be read.
 
-use super::{Block, Format, f16_at};
+use super::{
+    Block, Format, f16_at,
+    unpack::{Unpack, halves_at, neighbours, raised_at},
+};
+use crate::lanes::Lanes;
 
 /// 32 signed bytes, an f16 scale, and the sum of the values.
 pub struct Q8_1;
@@ -26,5 +30,21 @@ impl Block for Q8_1 {
         for (x, &q) in out.iter_mut().zip(&bytes[4..36]) {
             *x = d * (q as i8) as f32;
         }
+    }
+}
+
+impl Unpack for Q8_1 {
+    const OFFSET: u8 = 128;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        // SAFETY: the caller's word.
+        unsafe { raised_at::<L>(neighbours::<Self>(round, k), 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { [halves_at::<L, Self>(round, 0); 2] }
     }
 }

@@ -11,7 +11,11 @@
 //! The sums save a dot product with minima one addition per value; reading the values needs them not. The format is
 //! for intermediate values; a file that uses its id all the same can be read.
 
-use super::{Block, Format, u32_at};
+use super::{
+    Block, Format, u32_at,
+    unpack::{Unpack, block, bytes_at, within},
+};
+use crate::lanes::Lanes;
 
 /// 256 signed bytes, an f32 scale, and the sums of groups of 16.
 pub struct Q8_K;
@@ -26,5 +30,23 @@ impl Block for Q8_K {
         for (x, &q) in out.iter_mut().zip(&bytes[4..260]) {
             *x = d * (q as i8) as f32;
         }
+    }
+}
+
+impl Unpack for Q8_K {
+    const OFFSET: u8 = 128;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { L::xor(bytes_at::<L>(block, 4 + 64 * k), L::splat_byte(0x80)) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        let (a, b) = (u32_at(block::<Self>(round, 0), 0), u32_at(block::<Self>(round, 1), 0));
+        // SAFETY: the caller's word.
+        unsafe { [L::halves(f32::from_bits(a), f32::from_bits(b)); 2] }
     }
 }

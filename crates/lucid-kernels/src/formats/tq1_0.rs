@@ -20,7 +20,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Group, Steps, array, as_scale, codes, put_f16},
+    unpack::{Unpack, bytes_at, one_each, within},
 };
+use crate::lanes::Lanes;
 
 /// 256 ternary digits, five to the byte, and an f16 scale.
 pub struct TQ1_0;
@@ -78,4 +80,34 @@ pub(super) fn ternary(x: &[f32], weights: Option<&[f32]>) -> (f32, [u8; 256]) {
     let (x, w) = (array(x), weights.map_or(&[1.0; 256], array));
     let d = Group::new(x, w).best_scale(LEVELS, &[1.0, 1.5, 2.0, 2.7], 2, as_scale).scale;
     (d, codes(x, d, 0.0, LEVELS))
+}
+
+impl Unpack for TQ1_0 {
+    const OFFSET: u8 = 1;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        let mut codes = [0u8; 64];
+        // Where the run begins among the 64, if not before them or behind them.
+        let mut at = -64 * k as isize;
+        for (first, n, digits) in RUNS {
+            for digit in 0..digits {
+                if (0..64).contains(&at) {
+                    for (code, b) in codes[at as usize..].iter_mut().zip(&block[first..first + n]) {
+                        *code = ((u16::from(b.wrapping_mul(3u8.pow(digit))) * 3) >> 8) as u8;
+                    }
+                }
+                at += n as isize;
+            }
+        }
+        // SAFETY: the caller's word.
+        unsafe { bytes_at::<L>(&codes, 0) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 52) }
+    }
 }

@@ -12,7 +12,13 @@
 //!
 //! Code 3, which no encoder writes, reads as 2·d.
 
-use super::{Block, Encode, Format, f16_at, search::put_f16, tq1_0::ternary};
+use super::{
+    Block, Encode, Format, f16_at,
+    search::put_f16,
+    tq1_0::ternary,
+    unpack::{Unpack, one_each, twos_at, within},
+};
+use crate::lanes::Lanes;
 
 /// 256 ternary digits of two bits and an f16 scale.
 pub struct TQ2_0;
@@ -42,5 +48,22 @@ impl Encode for TQ2_0 {
             }
         }
         put_f16(&mut out[64..], d);
+    }
+}
+
+impl Unpack for TQ2_0 {
+    const OFFSET: u8 = 1;
+
+    #[inline(always)]
+    unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
+        let (block, k) = within::<Self>(round, k);
+        // SAFETY: the caller's word.
+        unsafe { twos_at::<L>(block, 0, k) }
+    }
+
+    #[inline(always)]
+    unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
+        // SAFETY: the caller's word.
+        unsafe { one_each::<L, Self>(round, 64) }
     }
 }

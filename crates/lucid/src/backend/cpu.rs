@@ -97,6 +97,11 @@ impl Cpu {
         )
     }
 
+    /// How activations meet quantised weights.
+    fn activations(&self) -> Activations {
+        if self.options.exact { Activations::Exact } else { Activations::Rounded }
+    }
+
     /// A buffer of so many values, of which nothing is known: the smallest on the shelf that has room.
     fn buffer(&self, len: usize) -> Buffer {
         let mut shelf = lock(&self.shelf.0);
@@ -194,15 +199,13 @@ impl Backend for Cpu {
     }
 
     fn matmul(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, n_out: usize) -> Result<Buffer> {
-        let activations = if self.options.exact { Activations::Exact } else { Activations::Rounded };
         let mut y = self.buffer(x.rows * n_out);
-        cpu::matmul(&self.machine, w.format, w.bytes, x.values(), x.width, &mut y.values, activations);
+        cpu::matmul(&self.machine, w.format, w.bytes, x.values(), x.width, &mut y.values, self.activations());
         Ok(y)
     }
 
     fn matmul_gated(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, mut gate: Buffer, _: usize) -> Result<Buffer> {
-        let activations = if self.options.exact { Activations::Exact } else { Activations::Rounded };
-        cpu::matmul_gated(&self.machine, w.format, w.bytes, x.values(), x.width, &mut gate.values, activations);
+        cpu::matmul_gated(&self.machine, w.format, w.bytes, x.values(), x.width, &mut gate.values, self.activations());
         Ok(gate)
     }
 

@@ -34,38 +34,9 @@ const FEW: usize = 8;
 /// How far ahead of their use weights are asked for, with few rows, in the order in which they lie.
 const AHEAD: usize = 4096;
 
-/// What panels need to know of a format.
-trait Shape {
-    /// Groups in a block of 32.
-    const GROUPS: usize;
-    /// Whether there are minima.
-    const MINS: bool;
-    /// Whether codes are of eight bits.
-    const WIDE: bool;
-}
-
-/// One of the shapes that formats have.
-struct Of<const GROUPS: usize, const MINS: bool, const WIDE: bool>;
-
-impl<const GROUPS: usize, const MINS: bool, const WIDE: bool> Shape for Of<GROUPS, MINS, WIDE> {
-    const GROUPS: usize = GROUPS;
-    const MINS: bool = MINS;
-    const WIDE: bool = WIDE;
-}
-
 /// The product with weights of format `B`.
 pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
-    if product.rows <= FEW {
-        return few::<B>(m, product);
-    }
-    match (B::GROUP, B::MINS, B::WIDE) {
-        (32, false, false) => panels::run::<B, Of<1, false, false>>(m, product),
-        (32, true, false) => panels::run::<B, Of<1, true, false>>(m, product),
-        (32, false, true) => panels::run::<B, Of<1, false, true>>(m, product),
-        (16, false, false) => panels::run::<B, Of<2, false, false>>(m, product),
-        (16, true, false) => panels::run::<B, Of<2, true, false>>(m, product),
-        _ => unreachable!("no format has this shape"),
-    }
+    if product.rows <= FEW { few::<B>(m, product) } else { panels::run::<B>(m, product) }
 }
 
 /// Bytes of activations, with what belongs to them, that stay in L1 while sixteen weight rows pass by.
@@ -110,10 +81,12 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
             for from in (0..whole).step_by(strip) {
                 let to = whole.min(from + strip);
                 // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
-                let ahead = match (to - from < whole, to < whole) {
-                    (false, _) => AHEAD,
-                    (true, true) => (to - from) * B::ROUND_BYTES,
-                    (true, false) => 16 * row_bytes - from * B::ROUND_BYTES,
+                let ahead = if whole <= strip {
+                    AHEAD
+                } else if to < whole {
+                    (to - from) * B::ROUND_BYTES
+                } else {
+                    16 * row_bytes - from * B::ROUND_BYTES
                 };
                 dot(&w[from * B::ROUND_BYTES..], row_bytes, from..to, ahead);
             }

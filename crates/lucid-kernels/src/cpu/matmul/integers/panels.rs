@@ -12,7 +12,7 @@
 //! order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes stay
 //! unsigned, as the instruction wants them.
 
-use super::{Shape, rests};
+use super::rests;
 use crate::{
     cpu::{
         Machine, Parts,
@@ -33,8 +33,38 @@ const STRIP: usize = 11;
 /// How many blocks ahead activations are asked for.
 const AHEAD: usize = 4;
 
+/// What a panel still tells of its format: so that there is one kernel for each of these, and not for each format.
+trait Shape {
+    /// Groups in a block of 32.
+    const GROUPS: usize;
+    /// Whether there are minima.
+    const MINS: bool;
+    /// Whether codes are of eight bits.
+    const WIDE: bool;
+}
+
+/// One of the shapes that formats have.
+struct Of<const GROUPS: usize, const MINS: bool, const WIDE: bool>;
+
+impl<const GROUPS: usize, const MINS: bool, const WIDE: bool> Shape for Of<GROUPS, MINS, WIDE> {
+    const GROUPS: usize = GROUPS;
+    const MINS: bool = MINS;
+    const WIDE: bool = WIDE;
+}
+
 /// The product with more than a few rows.
-pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
+pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
+    match (B::GROUP, B::MINS, B::WIDE) {
+        (32, false, false) => run_shape::<B, Of<1, false, false>>(m, product),
+        (32, true, false) => run_shape::<B, Of<1, true, false>>(m, product),
+        (32, false, true) => run_shape::<B, Of<1, false, true>>(m, product),
+        (16, false, false) => run_shape::<B, Of<2, false, false>>(m, product),
+        (16, true, false) => run_shape::<B, Of<2, true, false>>(m, product),
+        _ => unreachable!("no format has this shape"),
+    }
+}
+
+fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let mut scratch = m.scratch();
     let scratch = &mut *scratch;
     let x = Records::new(m, product, (B::GROUP, B::OFFSET), STRIP, &mut scratch.shared);
@@ -69,7 +99,7 @@ pub(super) fn run<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
                         (rests::<B>(w, row_bytes, rest), B::ROUND_BYTES)
                     };
                     let (rows, to, format) = (rows.len(), unpacked, PhantomData);
-                    lanes::run(m.level, UnpackRound::<B, S> { w, rows, stride, ahead, to, format });
+                    lanes::run(m.level, UnpackRound::<B> { w, rows, stride, ahead, to, format });
                     let (from, to, shape) = (unpacked, panel::<S>(panels, v, blocks), PhantomData);
                     lanes::run(m.level, Pack::<S> { from, to, round, blocks, shape });
                 }
@@ -117,7 +147,7 @@ struct Unpacked {
 const ROW_CODES: usize = ROUND + 64;
 
 /// Unpacks one round of up to sixteen weight rows, which together fit L1.
-struct UnpackRound<'a, B, S> {
+struct UnpackRound<'a, B> {
     /// From the round of the first row.
     w: &'a [u8],
     rows: usize,
@@ -126,10 +156,10 @@ struct UnpackRound<'a, B, S> {
     /// Bytes from what is read to what is asked for meanwhile.
     ahead: usize,
     to: Unpacked,
-    format: PhantomData<(B, S)>,
+    format: PhantomData<B>,
 }
 
-impl<B: Unpack, S: Shape> Kernel for UnpackRound<'_, B, S> {
+impl<B: Unpack> Kernel for UnpackRound<'_, B> {
     type Out = ();
 
     #[inline(always)]
@@ -146,11 +176,12 @@ impl<B: Unpack, S: Shape> Kernel for UnpackRound<'_, B, S> {
                 for k in 0..8 {
                     L::store_bytes(codes.add(64 * k), B::codes::<L>(round, k));
                 }
-                for g in 0..S::GROUPS {
+                let groups = 32 / B::GROUP;
+                for g in 0..groups {
                     let [scales, mins] = B::scales::<L>(round, g);
-                    let at = 16 * (row * S::GROUPS + g);
+                    let at = 16 * (row * groups + g);
                     L::store(to.scales.add(at), scales);
-                    if S::MINS {
+                    if B::MINS {
                         L::store(to.mins.add(at), mins);
                     }
                 }
