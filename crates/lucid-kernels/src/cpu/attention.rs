@@ -77,8 +77,7 @@ pub fn attention<'c>(
     let mut plan = Plan::default();
     let padded = layout.padded();
     let room = Room {
-        keys: plan.room::<f32>(TILE * padded),
-        values: plan.room::<f32>(TILE * padded),
+        tile: plan.room::<f32>(TILE * padded),
         q: plan.room::<f32>(QUERIES * padded),
         scores: plan.room::<f32>(QUERIES * TILE),
         sums: plan.room::<f32>(QUERIES * padded),
@@ -129,10 +128,9 @@ pub fn attention<'c>(
 /// Where things begin in a thread's buffer.
 #[derive(Clone, Copy)]
 struct Room {
-    /// The tile's keys: for each side, dimension by dimension, sixteen positions.
-    keys: usize,
-    /// The tile's values: position by position, padded dimensions.
-    values: usize,
+    /// The tile's keys: for each side, dimension by dimension, sixteen positions. When they have met the queries, its values: position
+    /// by position, padded dimensions. So a tile takes half an L1.
+    tile: usize,
     /// Queries times the scale.
     q: usize,
     scores: usize,
@@ -175,8 +173,8 @@ impl Kernel for Attend<'_, '_> {
         // cache holds every position up to the longest.
         unsafe {
             let at = |place: usize| self.base.at::<f32>(place);
-            let (keys, values, q) = (at(self.room.keys), at(self.room.values), at(self.room.q));
-            let (scores, sums, totals) = (at(self.room.scores), at(self.room.sums), at(self.room.totals));
+            let (widened, q, scores) = (at(self.room.tile), at(self.room.q), at(self.room.scores));
+            let (sums, totals) = (at(self.room.sums), at(self.room.totals));
             for i in 0..n {
                 for (d, x) in self.q[self.place(self.queries.start + i)].iter().enumerate() {
                     *q.add(i * padded + d) = x * self.scale;
@@ -188,21 +186,22 @@ impl Kernel for Attend<'_, '_> {
             }
             let mut max = [f32::NEG_INFINITY; QUERIES];
             for first in (0..=self.longest).step_by(TILE) {
-                self.widen::<L>(first, keys, values);
                 let mut visible = [0; QUERIES];
                 for i in 0..n {
                     let position = self.places[(self.queries.start + i) / self.group].position;
                     visible[i] = (position + 1).saturating_sub(first).min(TILE);
                 }
-                let tile = Tile { dim: self.layout.dim, padded, visible, keys, values, q, scores, sums };
+                let tile = Tile { dim: self.layout.dim, padded, visible, widened, q, scores, sums };
                 // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is left over.
                 let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
+                self.widen::<L, true>(first, widened);
                 tile.score::<L, 4, 4>(0..many);
                 tile.score::<L, 2, 2>(many..n);
                 let mut alpha = [1f32; QUERIES];
                 for i in (0..n).filter(|&i| visible[i] > 0) {
                     alpha[i] = tile.weigh::<L>(i, &mut max[i], totals.add(16 * i));
                 }
+                self.widen::<L, false>(first, widened);
                 for d in (0..padded).step_by(64) {
                     match (padded - d) / 16 {
                         1 => tile.sum::<L, 6, 1>(d, 0..n, &alpha),
@@ -228,22 +227,17 @@ impl Kernel for Attend<'_, '_> {
 }
 
 impl Attend<'_, '_> {
-    /// The keys and values of the tile from position `first` as f32, as far as any query sees it.
+    /// The keys, or else the values, of the tile from position `first` as f32, as far as any query sees it.
     #[inline(always)]
-    unsafe fn widen<L: Lanes>(&self, first: usize, keys: *mut f32, values: *mut f32) {
-        let (heads, padded, size) = (self.layout.heads, self.layout.padded(), self.layout.head_bytes());
-        let seen = (self.longest + 1 - first).min(TILE);
-        // SAFETY: slices of the cache are checked; the tile has room.
-        unsafe {
-            for side in 0..seen.div_ceil(SIDE) {
-                let at = ((first / SIDE + side) * heads + self.head) * SIDE * size;
-                let from = &self.cache.keys[at..at + SIDE * size];
-                widen_keys::<L>(from, self.layout, keys.add(side * SIDE * padded));
-            }
-            for j in 0..seen {
-                let at = ((first + j) * heads + self.head) * size;
-                let from = &self.cache.values[at..at + size];
-                widen_values::<L>(from, self.layout, values.add(j * padded));
+    unsafe fn widen<L: Lanes, const KEYS: bool>(&self, first: usize, to: *mut f32) {
+        let (heads, padded, bytes) = (self.layout.heads, self.layout.padded(), SIDE * self.layout.head_bytes());
+        let cache = if KEYS { self.cache.keys } else { self.cache.values };
+        for side in 0..(self.longest + 1 - first).min(TILE).div_ceil(SIDE) {
+            let at = ((first / SIDE + side) * heads + self.head) * bytes;
+            let (from, to) = (&cache[at..at + bytes], to.wrapping_add(side * SIDE * padded));
+            // SAFETY: the slice of the cache is checked; the tile has room.
+            unsafe {
+                if KEYS { widen_keys::<L>(from, self.layout, to) } else { widen_values::<L>(from, self.layout, to) }
             }
         }
     }
@@ -255,8 +249,8 @@ struct Tile {
     padded: usize,
     /// How many positions of the tile each query sees.
     visible: [usize; QUERIES],
-    keys: *const f32,
-    values: *const f32,
+    /// Keys or values.
+    widened: *const f32,
     q: *const f32,
     scores: *mut f32,
     sums: *mut f32,
@@ -271,7 +265,7 @@ impl Tile {
             for first in queries.clone().step_by(N) {
                 let query: [usize; N] = each!(N, i => (first + i).min(queries.end - 1));
                 for side in (0..SIDES).step_by(S) {
-                    let keys = self.keys.add(side * SIDE * self.padded);
+                    let keys = self.widened.add(side * SIDE * self.padded);
                     let mut acc = [[L::splat(0.0); S]; N];
                     for d in 0..self.dim {
                         let k: [L::F; S] = each!(S, s => L::load(keys.add((s * self.padded + d) * SIDE)));
@@ -341,7 +335,7 @@ impl Tile {
                 let visible = &self.visible[first..first + n];
                 let common = visible.iter().copied().min().unwrap_or(0);
                 for j in 0..common {
-                    let values: [L::F; V] = each!(V, v => L::load(self.values.add(j * self.padded + d + 16 * v)));
+                    let values: [L::F; V] = each!(V, v => L::load(self.widened.add(j * self.padded + d + 16 * v)));
                     for i in 0..N {
                         let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));
                         for v in 0..V {
@@ -361,7 +355,7 @@ impl Tile {
                         let mut y = L::load(sums(i, v));
                         for j in common..visible[i] {
                             let p = L::splat(*self.scores.add((first + i) * TILE + j));
-                            y = L::fma(p, L::load(self.values.add(j * self.padded + d + 16 * v)), y);
+                            y = L::fma(p, L::load(self.widened.add(j * self.padded + d + 16 * v)), y);
                         }
                         L::store(sums(i, v), y);
                     }
@@ -399,23 +393,24 @@ unsafe fn widen_keys<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
     }
 }
 
-/// The values of one position as f32.
+/// The values of sixteen positions as f32, in the same order.
 #[inline(always)]
 unsafe fn widen_values<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
     let padded = layout.padded();
-    // SAFETY: `from` is one position of one head as the layout draws it, `to` has room for as many values.
+    // SAFETY: as for keys.
     unsafe {
-        for i in (0..padded).step_by(16) {
-            let v = match layout.kind {
-                CacheType::F32 => L::load(from.as_ptr().add(4 * i).cast()),
-                CacheType::F16 => L::load_f16(from.as_ptr().add(2 * i)),
-                CacheType::Q8_0 => {
+        match layout.kind {
+            CacheType::F32 | CacheType::F16 => widen_keys::<L>(from, layout, to),
+            CacheType::Q8_0 => {
+                for (j, from) in from.chunks_exact(layout.head_bytes()).enumerate() {
                     let (scales, codes) = from.split_at(padded / 32 * 2);
-                    let d = L::f16(u16::from_le_bytes([scales[i / 32 * 2], scales[i / 32 * 2 + 1]]));
-                    L::mul(L::splat(d), L::load_i8(codes.as_ptr().add(i).cast()))
+                    for i in (0..padded).step_by(16) {
+                        let d = L::f16(u16::from_le_bytes([scales[i / 32 * 2], scales[i / 32 * 2 + 1]]));
+                        let v = L::mul(L::splat(d), L::load_i8(codes.as_ptr().add(i).cast()));
+                        L::store(to.add(j * padded + i), v);
+                    }
                 }
-            };
-            L::store(to.add(i), v);
+            }
         }
     }
 }

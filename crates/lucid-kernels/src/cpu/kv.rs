@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! keys of 16 positions:    head 0: dimension 0 of positions 0 … 15 │ dimension 1 of positions 0 … 15 │ …   head 1: …
-//! values of one position:  head 0: dimensions 0, 1, 2 …                                               │   head 1: …
+//! values of 16 positions:  head 0: dimensions of position 0        │ dimensions of position 1        │ …   head 1: …
 //! ```
 //!
 //! The score of a query against sixteen keys is a sum over dimensions: with sixteen *positions* side by side, each step is one
 //! fused multiply-add of a vector with a number, and nothing is ever added across lanes. The weighted sum of values runs over
-//! positions, so there *dimensions* lie side by side. Heads are padded with zeros to a multiple of 16 dimensions (32 in q8_0).
+//! positions, so there *dimensions* lie side by side. What attention reads at a time, sixteen positions of one head, is one piece of
+//! memory in both. Heads are padded with zeros to a multiple of 16 dimensions (32 in q8_0).
 //!
 //! In q8_0, 32 dimensions of a head and position share an f16 scale, and the scales come first: in keys sixteen for each 32
 //! dimensions, in values one. A stored value is the f32 `d · q` exactly, so attention computes the same for all types from the
@@ -89,8 +90,7 @@ impl CacheLayout {
         for h in 0..heads {
             let first = ((position / SIDE) * heads + h) * SIDE * size;
             self.put(&key[h * dim..][..dim], &mut keys[first..first + SIDE * size], SIDE, side);
-            let first = (position * heads + h) * size;
-            self.put(&value[h * dim..][..dim], &mut values[first..first + size], 1, 0);
+            self.put(&value[h * dim..][..dim], &mut values[first + side * size..][..size], 1, 0);
         }
     }
 
