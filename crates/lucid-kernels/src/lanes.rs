@@ -244,8 +244,16 @@ pub(crate) unsafe fn sum_in_order<L: Lanes>(x: L::F) -> f32 {
 pub(crate) unsafe fn largest<L: Lanes>(x: L::F) -> f32 {
     let mut lanes = [0f32; 16];
     // SAFETY: the array has sixteen values; the level is the caller's.
-    unsafe { L::store(lanes.as_mut_ptr(), x) };
-    lanes.iter().fold(f32::NEG_INFINITY, |max, &x| if x > max { x } else { max })
+    unsafe {
+        let least = L::splat(f32::NEG_INFINITY);
+        L::store(lanes.as_mut_ptr(), L::if_greater(x, least, x, least));
+    }
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] = if lanes[i + half] > lanes[i] { lanes[i + half] } else { lanes[i] };
+        }
+    }
+    lanes[0]
 }
 
 /// `eˣ`, within 2 units in the last place for results from 2⁻¹²⁴ to the largest f32; 0 below x = −86, infinite above 88.7.

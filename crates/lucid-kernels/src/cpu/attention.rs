@@ -24,7 +24,7 @@
 use super::{
     Machine, Parts,
     buffer::{Base, Plan},
-    kv::{CacheLayout, CacheType, SIDE},
+    kv::{CacheLayout, CacheType, SIDE, TILE},
 };
 use crate::{
     lanes::{self, Kernel, Lanes, each},
@@ -50,8 +50,6 @@ pub struct Cache<'a> {
     pub values: &'a [u8],
 }
 
-/// Positions in a tile.
-const TILE: usize = 64;
 /// Vectors of positions in a tile.
 const SIDES: usize = TILE / SIDE;
 /// Queries that share a tile.
@@ -194,22 +192,28 @@ impl Kernel for Attend<'_, '_> {
                 let tile = Tile { dim: self.layout.dim, padded, visible, widened, q, scores, sums };
                 // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is left over.
                 let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
+                let mut ahead = Lines::of(self.seen(self.cache.values, first));
                 self.widen::<L, true>(first, widened);
-                tile.score::<L, 4, 4>(0..many);
-                tile.score::<L, 2, 2>(many..n);
-                let mut alpha = [1f32; QUERIES];
+                tile.score::<L, 4, 4>(0..many, &mut ahead);
+                tile.score::<L, 2, 2>(many..n, &mut ahead);
+                let alpha = tile.shrink::<L>(n, &mut max);
                 for i in (0..n).filter(|&i| visible[i] > 0) {
-                    alpha[i] = tile.weigh::<L>(i, &mut max[i], totals.add(16 * i));
+                    // As many as belong to the time that exp takes.
+                    for _ in 0..8 {
+                        ahead.ask::<L>();
+                    }
+                    tile.weigh::<L>(i, max[i], alpha[i], totals.add(16 * i));
                 }
+                let mut ahead = Lines::of(self.seen(self.cache.keys, first + TILE));
                 self.widen::<L, false>(first, widened);
                 for d in (0..padded).step_by(64) {
                     match (padded - d) / 16 {
-                        1 => tile.sum::<L, 6, 1>(d, 0..n, &alpha),
-                        2 => tile.sum::<L, 4, 2>(d, 0..n, &alpha),
-                        3 => tile.sum::<L, 2, 3>(d, 0..n, &alpha),
+                        1 => tile.sum::<L, 6, 1>(d, 0..n, &alpha, &mut ahead),
+                        2 => tile.sum::<L, 4, 2>(d, 0..n, &alpha, &mut ahead),
+                        3 => tile.sum::<L, 2, 3>(d, 0..n, &alpha, &mut ahead),
                         _ => {
-                            tile.sum::<L, 4, 4>(d, 0..many, &alpha);
-                            tile.sum::<L, 2, 4>(d, many..n, &alpha);
+                            tile.sum::<L, 4, 4>(d, 0..many, &alpha, &mut ahead);
+                            tile.sum::<L, 2, 4>(d, many..n, &alpha, &mut ahead);
                         }
                     }
                 }
@@ -227,18 +231,48 @@ impl Kernel for Attend<'_, '_> {
 }
 
 impl Attend<'_, '_> {
+    /// What of a tile of the keys, or of the values, any query sees, in whole sides.
+    #[inline(always)]
+    fn seen<'c>(&self, cache: &'c [u8], first: usize) -> &'c [u8] {
+        let sides = (self.longest + 1).saturating_sub(first).min(TILE).div_ceil(SIDE);
+        let tile = self.layout.tile(first / TILE, self.head);
+        if sides == 0 { &[] } else { &cache[tile][..sides * SIDE * self.layout.head_bytes()] }
+    }
+
     /// The keys, or else the values, of the tile from position `first` as f32, as far as any query sees it.
     #[inline(always)]
     unsafe fn widen<L: Lanes, const KEYS: bool>(&self, first: usize, to: *mut f32) {
-        let (heads, padded, bytes) = (self.layout.heads, self.layout.padded(), SIDE * self.layout.head_bytes());
         let cache = if KEYS { self.cache.keys } else { self.cache.values };
-        for side in 0..(self.longest + 1 - first).min(TILE).div_ceil(SIDE) {
-            let at = ((first / SIDE + side) * heads + self.head) * bytes;
-            let (from, to) = (&cache[at..at + bytes], to.wrapping_add(side * SIDE * padded));
-            // SAFETY: the slice of the cache is checked; the tile has room.
+        let sides = self.seen(cache, first).chunks_exact(SIDE * self.layout.head_bytes());
+        for (side, from) in sides.enumerate() {
+            let to = to.wrapping_add(side * SIDE * self.layout.padded());
+            // SAFETY: sixteen positions of one head; the tile has room.
             unsafe {
                 if KEYS { widen_keys::<L>(from, self.layout, to) } else { widen_values::<L>(from, self.layout, to) }
             }
+        }
+    }
+}
+
+/// Lines of the cache that will be read soon: asked for one by one while arithmetic is done, so that memory is never idle.
+struct Lines {
+    next: *const u8,
+    left: usize,
+}
+
+impl Lines {
+    fn of(bytes: &[u8]) -> Lines {
+        Lines { next: bytes.as_ptr(), left: bytes.len().div_ceil(64) }
+    }
+
+    /// Asks for one more, if there is one.
+    #[inline(always)]
+    unsafe fn ask<L: Lanes>(&mut self) {
+        if self.left > 0 {
+            // SAFETY: the level is the caller's.
+            unsafe { L::prefetch(self.next) };
+            self.left -= 1;
+            self.next = self.next.wrapping_add(64);
         }
     }
 }
@@ -259,7 +293,7 @@ struct Tile {
 impl Tile {
     /// The scores of some queries, N queries by S sides at a time. Positions that no query sees have any score.
     #[inline(always)]
-    unsafe fn score<L: Lanes, const N: usize, const S: usize>(&self, queries: Range<usize>) {
+    unsafe fn score<L: Lanes, const N: usize, const S: usize>(&self, queries: Range<usize>, ahead: &mut Lines) {
         // SAFETY: the caller's word. Queries past the last repeat the last: the same values are stored again.
         unsafe {
             for first in queries.clone().step_by(N) {
@@ -268,6 +302,7 @@ impl Tile {
                     let keys = self.widened.add(side * SIDE * self.padded);
                     let mut acc = [[L::splat(0.0); S]; N];
                     for d in 0..self.dim {
+                        ahead.ask::<L>();
                         let k: [L::F; S] = each!(S, s => L::load(keys.add((s * self.padded + d) * SIDE)));
                         for i in 0..N {
                             let q = L::splat(*self.q.add(query[i] * self.padded + d));
@@ -286,32 +321,47 @@ impl Tile {
         }
     }
 
-    /// Turns the scores of query `i` into weights, adds them to its total, and returns what its sums shrink by.
+    /// Raises the largest score of each of `n` queries to that of this tile, and returns what their sums shrink by. Scores beyond
+    /// what a query sees become −∞.
     #[inline(always)]
-    unsafe fn weigh<L: Lanes>(&self, i: usize, max: &mut f32, total: *mut f32) -> f32 {
+    unsafe fn shrink<L: Lanes>(&self, n: usize, max: &mut [f32; QUERIES]) -> [f32; QUERIES] {
+        let before = *max;
+        // SAFETY: the caller's word. Sixteen queries at a time; a query that sees nothing keeps its maximum, and α is 1.
+        unsafe {
+            for i in (0..n).filter(|&i| self.visible[i] > 0) {
+                let scores = self.scores.add(i * TILE);
+                for j in self.visible[i]..TILE {
+                    *scores.add(j) = f32::NEG_INFINITY;
+                }
+                let mut largest = L::splat(before[i]);
+                for side in 0..SIDES {
+                    let score = L::load(scores.add(side * SIDE));
+                    largest = L::if_greater(score, largest, score, largest);
+                }
+                max[i] = lanes::largest::<L>(largest);
+            }
+            let mut alpha = [1f32; QUERIES];
+            for i in (0..n).step_by(16) {
+                let lowered = L::sub(L::load(before.as_ptr().add(i)), L::load(max.as_ptr().add(i)));
+                L::store(alpha.as_mut_ptr().add(i), lanes::exp::<L>(lowered));
+            }
+            alpha
+        }
+    }
+
+    /// Turns the scores of query `i` into weights and adds them to its total.
+    #[inline(always)]
+    unsafe fn weigh<L: Lanes>(&self, i: usize, max: f32, alpha: f32, total: *mut f32) {
         // SAFETY: the caller's word.
         unsafe {
-            let scores = self.scores.add(i * TILE);
-            for j in self.visible[i]..TILE {
-                *scores.add(j) = f32::NEG_INFINITY;
-            }
-            let mut largest = L::splat(*max);
+            let mut sum = L::mul(L::load(total), L::splat(alpha));
             for side in 0..SIDES {
-                let score = L::load(scores.add(side * SIDE));
-                largest = L::if_greater(score, largest, score, largest);
-            }
-            let new = lanes::largest::<L>(largest);
-            let mut alpha = [0f32; 16];
-            L::store(alpha.as_mut_ptr(), lanes::exp::<L>(L::splat(*max - new)));
-            *max = new;
-            let mut sum = L::mul(L::load(total), L::load(alpha.as_ptr()));
-            for side in 0..SIDES {
-                let p = lanes::exp::<L>(L::sub(L::load(scores.add(side * SIDE)), L::splat(new)));
-                L::store(scores.add(side * SIDE), p);
+                let score = self.scores.add(i * TILE + side * SIDE);
+                let p = lanes::exp::<L>(L::sub(L::load(score), L::splat(max)));
+                L::store(score, p);
                 sum = L::add(sum, p);
             }
             L::store(total, sum);
-            alpha[0]
         }
     }
 
@@ -322,6 +372,7 @@ impl Tile {
         d: usize,
         queries: Range<usize>,
         alpha: &[f32; QUERIES],
+        ahead: &mut Lines,
     ) {
         // SAFETY: the caller's word.
         unsafe {
@@ -335,6 +386,7 @@ impl Tile {
                 let visible = &self.visible[first..first + n];
                 let common = visible.iter().copied().min().unwrap_or(0);
                 for j in 0..common {
+                    ahead.ask::<L>();
                     let values: [L::F; V] = each!(V, v => L::load(self.widened.add(j * self.padded + d + 16 * v)));
                     for i in 0..N {
                         let p = L::splat(*self.scores.add((first + i.min(n - 1)) * TILE + j));

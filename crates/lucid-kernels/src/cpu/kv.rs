@@ -1,13 +1,14 @@
 //! How keys and values lie in a cache.
 //!
 //! ```text
-//! keys of 16 positions:    head 0: dimension 0 of positions 0 … 15 │ dimension 1 of positions 0 … 15 │ …   head 1: …
-//! values of 16 positions:  head 0: dimensions of position 0        │ dimensions of position 1        │ …   head 1: …
+//! 64 positions:   head 0 │ head 1 │ …
+//! keys:           ╰ 0 … 15: dimension 0 of all sixteen │ dimension 1 of all sixteen │ …      16 … 31: …      32 … 47: …      48 … 63: …
+//! values:         ╰ dimensions of position 0 │ dimensions of position 1 │ …
 //! ```
 //!
 //! The score of a query against sixteen keys is a sum over dimensions: with sixteen *positions* side by side, each step is one
 //! fused multiply-add of a vector with a number, and nothing is ever added across lanes. The weighted sum of values runs over
-//! positions, so there *dimensions* lie side by side. What attention reads at a time, sixteen positions of one head, is one piece of
+//! positions, so there *dimensions* lie side by side. What attention reads at a time, 64 positions of one head, is one piece of
 //! memory in both. Heads are padded with zeros to a multiple of 16 dimensions (32 in q8_0).
 //!
 //! In q8_0, 32 dimensions of a head and position share an f16 scale, and the scales come first: in keys sixteen for each 32
@@ -15,6 +16,7 @@
 //! values that the cache holds.
 
 use crate::formats::f16_to_f32;
+use std::ops::Range;
 
 /// What a cache stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +61,8 @@ pub struct CacheLayout {
 
 /// Positions whose keys lie side by side.
 pub(super) const SIDE: usize = 16;
+/// Positions that attention takes at a time, and of which a head is one piece of memory.
+pub(super) const TILE: usize = 64;
 
 impl CacheLayout {
     /// Dimensions of a head as stored.
@@ -79,19 +83,28 @@ impl CacheLayout {
     ///
     /// The bytes of a shorter cache are a prefix of those of a longer one, so copying as many copies a prefix of a sequence.
     pub fn bytes(self, positions: usize) -> usize {
-        positions.next_multiple_of(SIDE) * self.heads * self.head_bytes()
+        positions.next_multiple_of(TILE) * self.heads * self.head_bytes()
     }
 
     /// Writes the key and the value of one position, `heads · dim` values each, converted; both caches hold that position.
     pub fn store(self, position: usize, key: &[f32], value: &[f32], keys: &mut [u8], values: &mut [u8]) {
         let CacheLayout { heads, dim, .. } = self;
         assert!(key.len() == heads * dim && value.len() == heads * dim);
-        let (size, side) = (self.head_bytes(), position % SIDE);
+        let (size, at) = (self.head_bytes(), position % TILE);
         for h in 0..heads {
-            let first = ((position / SIDE) * heads + h) * SIDE * size;
-            self.put(&key[h * dim..][..dim], &mut keys[first..first + SIDE * size], SIDE, side);
-            self.put(&value[h * dim..][..dim], &mut values[first + side * size..][..size], 1, 0);
+            let tile = self.tile(position / TILE, h);
+            let side = tile.start + at / SIDE * SIDE * size;
+            self.put(&key[h * dim..][..dim], &mut keys[side..side + SIDE * size], SIDE, at % SIDE);
+            self.put(&value[h * dim..][..dim], &mut values[tile.start + at * size..][..size], 1, 0);
         }
+    }
+
+    /// The bytes of a tile of one head.
+    #[inline(always)]
+    pub(super) fn tile(self, tile: usize, head: usize) -> Range<usize> {
+        let bytes = TILE * self.head_bytes();
+        let start = (tile * self.heads + head) * bytes;
+        start..start + bytes
     }
 
     /// Writes one head's values, each `stride` elements after the one before, the first at element `at`.
