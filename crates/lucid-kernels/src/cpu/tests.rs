@@ -341,10 +341,10 @@ fn rows_of_many_sequences_attend_as_if_alone() {
 #[test]
 fn a_shorter_cache_is_a_prefix_and_stored_values_come_back() {
     let layout = CacheLayout { kind: CacheType::F16, heads: 2, dim: 20 };
-    let (keys, values, ..) = filled(layout, 40, 70);
-    let (short, short_values, ..) = filled(layout, 33, 70);
-    assert_eq!(layout.bytes(33), layout.bytes(64));
-    let whole = layout.bytes(32);
+    let (keys, values, ..) = filled(layout, 100, 70);
+    let (short, short_values, ..) = filled(layout, 65, 70);
+    assert_eq!(layout.bytes(65), layout.bytes(128));
+    let whole = layout.bytes(64);
     assert_eq!((&keys[..whole], &values[..whole]), (&short[..whole], &short_values[..whole]));
 }
 
