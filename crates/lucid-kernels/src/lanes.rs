@@ -129,11 +129,15 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
-    /// 512 bytes, those of sixteen blocks one after the other, in the order in which [`Lanes::dot_mixed`] wants both of its sides.
-    unsafe fn mix(v: [Self::B; 8]) -> [Self::B; 8];
+    /// 512 bytes, those of sixteen blocks one after the other, in the order in which [`Lanes::dot_mixed`] wants both of its sides. There
+    /// may be two such orders, one for codes that come together, one for codes whose halves come apart ([`Lanes::nibbles_apart`]).
+    unsafe fn mix<const APART: bool>(v: [Self::B; 8]) -> [Self::B; 8];
+    /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as if the low nibbles of a block were
+    /// its first half and the high ones its second.
+    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [Self::B; 8];
     /// `Σ u·x`, or `Σ (u − 128)·x` if `WIDE`, over the first halves of sixteen blocks, and over their second halves; u, and the 512 bytes
     /// x from memory, are mixed. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
-    unsafe fn dot_mixed<const WIDE: bool>(u: [Self::B; 8], x: *const i8) -> (Self::I, Self::I);
+    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [Self::B; 8], x: *const i8) -> (Self::I, Self::I);
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.

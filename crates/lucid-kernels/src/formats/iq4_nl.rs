@@ -14,9 +14,9 @@ use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
     search::{Group, Table, array, as_f16, levels_of, put_f16},
-    unpack::{Unpack, halves_at, neighbours, nibbles_at, raised},
+    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at, raised},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// The sixteen levels of IQ4_NL and IQ4_XS, ascending: about 10 apart near zero, 24 apart at the ends.
 pub(super) const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
@@ -73,11 +73,21 @@ pub(super) const UNEQUAL: [u8; 16] = raised(LEVELS, 128);
 
 impl Unpack for IQ4_NL {
     const OFFSET: u8 = 128;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
         unsafe { L::lookup(&UNEQUAL, nibbles_at::<L>(neighbours::<Self>(round, k), 2)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let nibbles = all_nibbles_at::<L, Self>(round, 2);
+            each!(8, k => L::lookup(&UNEQUAL, nibbles[k]))
+        }
     }
 
     #[inline(always)]

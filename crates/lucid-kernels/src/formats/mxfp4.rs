@@ -16,7 +16,7 @@ use super::{
     Block, Encode, Format,
     q4_0::put_nibbles,
     search::{Group, Table, array, levels_of},
-    unpack::{Unpack, floats, neighbours, nibbles_at, raised},
+    unpack::{Unpack, all_nibbles_at, floats, neighbours, nibbles_at, raised},
 };
 use crate::lanes::{Lanes, each};
 
@@ -99,11 +99,21 @@ pub(super) const FLOATS: [u8; 16] = raised(E2M1_TWICE, 12);
 
 impl Unpack for MXFP4 {
     const OFFSET: u8 = 12;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
         unsafe { L::lookup(&FLOATS, nibbles_at::<L>(neighbours::<Self>(round, k), 1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let nibbles = all_nibbles_at::<L, Self>(round, 1);
+            each!(8, k => L::lookup(&FLOATS, nibbles[k]))
+        }
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Group, Steps, array, as_scale, codes, put_f16},
-    unpack::{Unpack, halves_at, neighbours, nibbles_at},
+    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at},
 };
 use crate::lanes::Lanes;
 
@@ -64,11 +64,18 @@ pub(super) fn put_nibbles(bytes: &mut [u8], codes: [u8; 32]) {
 
 impl Unpack for Q4_0 {
     const OFFSET: u8 = 8;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
         unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        // SAFETY: the caller's word.
+        unsafe { all_nibbles_at::<L, Self>(round, 2) }
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@ use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
     search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
-    unpack::{Unpack, halves_at, neighbours, nibbles_at},
+    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at},
 };
 use crate::lanes::Lanes;
 
@@ -56,11 +56,18 @@ impl Encode for Q4_1 {
 impl Unpack for Q4_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
+    const APART: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         // SAFETY: the caller's word.
         unsafe { nibbles_at::<L>(neighbours::<Self>(round, k), 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        // SAFETY: the caller's word.
+        unsafe { all_nibbles_at::<L, Self>(round, 4) }
     }
 
     #[inline(always)]

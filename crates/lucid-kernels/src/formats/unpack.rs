@@ -49,11 +49,32 @@ pub(crate) trait Unpack: Block {
     /// As for every function of [`Lanes`].
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B;
 
+    /// Whether [`Unpack::mixed`] has the halves of blocks apart.
+    const APART: bool = false;
+
+    /// All codes of a round, in the order of [`Lanes::mix`].
+    ///
+    /// # Safety
+    /// As for every function of [`Lanes`].
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        // SAFETY: the caller's word.
+        unsafe { L::mix::<false>(each!(8, k => Self::codes::<L>(round, k))) }
+    }
+
     /// The sixteen scales from group 16 · i of a round on; and the minima, or anything if the format has none.
     ///
     /// # Safety
     /// As for every function of [`Lanes`].
     unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2];
+}
+
+/// The nibbles of sixteen bytes of all sixteen blocks, from byte `at` of each.
+#[inline(always)]
+pub(super) unsafe fn all_nibbles_at<L: Lanes, B: Block>(round: &[u8], at: usize) -> [L::B; 8] {
+    assert!(15 * B::BYTES + at + 16 <= round.len());
+    // SAFETY: the last of the sixteen ends within the round.
+    unsafe { L::nibbles_apart(round.as_ptr().add(at), B::BYTES) }
 }
 
 /// Blocks 2k and 2k + 1 of a format of 32 values.

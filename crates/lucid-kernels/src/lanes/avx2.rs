@@ -36,6 +36,25 @@ macro_rules! both {
     }};
 }
 
+/// Within lanes of 128 bits, four bytes each: register i of the result has piece i of all four.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+unsafe fn exchange([a, b, c, d]: [__m256i; 4]) -> [__m256i; 4] {
+    // SAFETY: the caller's word.
+    unsafe {
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (low, high) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
+        [
+            _mm256_unpacklo_epi64(ab, cd),
+            _mm256_unpackhi_epi64(ab, cd),
+            _mm256_unpacklo_epi64(low, high),
+            _mm256_unpackhi_epi64(low, high),
+        ]
+    }
+}
+
 impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type F = F;
     type I = I;
@@ -342,27 +361,56 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [I; 8]) -> [I; 8] {
-        // SAFETY: the trait's contract. Of four registers, one block each, within lanes of 128 bits, four bytes each: register i of
-        // the result has piece i of all four. So adding up four registers of products adds up halves of blocks.
+    unsafe fn mix<const APART: bool>(v: [I; 8]) -> [I; 8] {
+        // SAFETY: the trait's contract. Adding up four registers of products adds up whole halves of blocks.
         unsafe {
+            if APART {
+                // Vector k has word k of every block, in order.
+                let mut words = [[0i32; 16]; 8];
+                for (block, v) in v.into_iter().flatten().enumerate() {
+                    let mut of_block = [0i32; 8];
+                    _mm256_storeu_si256(of_block.as_mut_ptr().cast(), v);
+                    for (k, word) in of_block.into_iter().enumerate() {
+                        words[k][block] = word;
+                    }
+                }
+                return each!(8, k => Self::load_bytes(words[k].as_ptr().cast()));
+            }
+            // Four registers are one block each.
             let mut m = v;
             for g in [0, 2, 4, 6] {
-                let [a, b] = v[g];
-                let [c, d] = v[g + 1];
-                let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
-                m[g] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd)];
-                let (ab, cd) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
-                m[g + 1] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpackhi_epi64(ab, cd)];
+                let [a, b, c, d] = exchange([v[g][0], v[g][1], v[g + 1][0], v[g + 1][1]]);
+                (m[g], m[g + 1]) = ([a, b], [c, d]);
             }
             m
         }
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool>(u: [I; 8], x: *const i8) -> (I, I) {
+    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [I; 8] {
+        // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
+        unsafe {
+            // Of eight blocks: block 4q + i in half q of register i, so that after the exchange block b is in lane b. Words change places while the
+            // nibbles of both halves are still together.
+            let at = |block: usize| _mm_loadu_si128(p.add(block * stride).cast());
+            let low = exchange(each!(4, i => _mm256_set_m128i(at(4 + i), at(i))));
+            let high = exchange(each!(4, i => _mm256_set_m128i(at(12 + i), at(8 + i))));
+            each!(8, k => Self::shift_and([low[k % 4], high[k % 4]], 4 * (k as u32 / 4), 15))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [I; 8], x: *const i8) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
+            if APART {
+                let mut sums = [Self::splat_i32(0); 2];
+                for i in 0..8 {
+                    let (sum, x) = (sums[i / 4], Self::load_bytes(x.add(64 * i).cast()));
+                    sums[i / 4] = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                }
+                return (sums[0], sums[1]);
+            }
             // First halves of four blocks in the low 128 bits, their second halves in the high ones.
             let fours: [__m256i; 4] = each!(4, g => {
                 let mut sum = [_mm256_setzero_si256(); 2];

@@ -1,6 +1,6 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, x86::small_in_avx2};
+use super::{Lanes, each, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
@@ -18,6 +18,25 @@ macro_rules! simple {
             unsafe { $intrinsic($($arg),*) }
         })*
     };
+}
+
+/// Within lanes of 128 bits, four bytes each: vector i of the result has piece i of all four.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+unsafe fn exchange([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+    // SAFETY: the caller's word.
+    unsafe {
+        let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+        let (low, high) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+        [
+            _mm512_unpacklo_epi64(ab, cd),
+            _mm512_unpackhi_epi64(ab, cd),
+            _mm512_unpacklo_epi64(low, high),
+            _mm512_unpackhi_epi64(low, high),
+        ]
+    }
 }
 
 impl<const VNNI: bool> Lanes for Avx512<VNNI> {
@@ -298,25 +317,45 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [__m512i; 8]) -> [__m512i; 8] {
-        // SAFETY: the trait's contract. Within lanes of 128 bits, four bytes each: vector 4g + i of the result has piece i of vectors
-        // 4g … 4g + 3. So adding up four vectors of products adds up whole halves of blocks, and each has a lane of its own.
+    unsafe fn mix<const APART: bool>(v: [__m512i; 8]) -> [__m512i; 8] {
+        // SAFETY: the trait's contract. Adding up four vectors of products adds up whole halves of blocks, each in a lane of its own.
         unsafe {
-            let mut m = v;
-            for g in [0, 4] {
-                let (ab, cd) = (_mm512_unpacklo_epi32(v[g], v[g + 1]), _mm512_unpacklo_epi32(v[g + 2], v[g + 3]));
-                m[g] = _mm512_unpacklo_epi64(ab, cd);
-                m[g + 1] = _mm512_unpackhi_epi64(ab, cd);
-                let (ab, cd) = (_mm512_unpackhi_epi32(v[g], v[g + 1]), _mm512_unpackhi_epi32(v[g + 2], v[g + 3]));
-                m[g + 2] = _mm512_unpacklo_epi64(ab, cd);
-                m[g + 3] = _mm512_unpackhi_epi64(ab, cd);
+            if APART {
+                // Vector k has word k of every block, in order.
+                let mut words = [[0i32; 16]; 8];
+                for (i, v) in v.into_iter().enumerate() {
+                    let mut blocks = [0i32; 16];
+                    _mm512_storeu_si512(blocks.as_mut_ptr().cast(), v);
+                    for (j, word) in blocks.into_iter().enumerate() {
+                        words[j % 8][2 * i + j / 8] = word;
+                    }
+                }
+                return each!(8, k => _mm512_loadu_si512(words[k].as_ptr().cast()));
             }
-            m
+            let [a, b, c, d, e, f, g, h] = v;
+            let ([a, b, c, d], [e, f, g, h]) = (exchange([a, b, c, d]), exchange([e, f, g, h]));
+            [a, b, c, d, e, f, g, h]
         }
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool>(u: [__m512i; 8], x: *const i8) -> (__m512i, __m512i) {
+    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [__m512i; 8] {
+        // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
+        unsafe {
+            // Block 4q + i in quarter q of vector i: after the exchange, block b is in lane b. Words change places while the nibbles of both
+            // halves are still together.
+            let at = |block: usize| _mm_loadu_si128(p.add(block * stride).cast());
+            let packed = exchange(each!(4, i => {
+                let low = _mm256_set_m128i(at(4 + i), at(i));
+                let high = _mm256_set_m128i(at(12 + i), at(8 + i));
+                _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
+            }));
+            each!(8, k => Self::shift_and(packed[k % 4], 4 * (k as u32 / 4), 15))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [__m512i; 8], x: *const i8) -> (__m512i, __m512i) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             let mut sums = [_mm512_setzero_si512(); 2];
@@ -324,6 +363,9 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
                 let x = _mm512_loadu_si512(x.add(64 * i).cast());
                 let sum = sums[i / 4];
                 sums[i / 4] = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+            }
+            if APART {
+                return (sums[0], sums[1]);
             }
             let first = _mm512_loadu_si512(FIRST_HALVES.as_ptr().cast());
             let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));

@@ -56,7 +56,7 @@ fn rests<'a, B: Unpack>(w: &[u8], row_bytes: usize, to: &'a mut [u8]) -> &'a [u8
 fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let mut scratch = m.scratch();
     let scratch = &mut *scratch;
-    let x = Rounded::new(m, product, B::GROUP, B::OFFSET, &mut scratch.shared);
+    let x = Rounded::new(m, product, (B::GROUP, B::OFFSET, B::APART), &mut scratch.shared);
     let (row_bytes, rounds) = (product.row_bytes, x.blocks * 32 / ROUND);
     let whole = row_bytes / B::ROUND_BYTES;
     let strip = (STRIP / (x.rows * (ROUND + 4 * 64))).max(1);
@@ -131,7 +131,7 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                     for line in (0..B::ROUND_BYTES).step_by(64) {
                         L::prefetch(round.as_ptr().wrapping_add(ahead + line));
                     }
-                    let codes = L::mix(each!(8, k => B::codes::<L>(round, k)));
+                    let codes = B::mixed::<L>(round);
                     // One vector for each group of a block.
                     let [scale, min] = B::scales::<L>(round, 0);
                     let (mut scales, mut mins) = ((scale, scale), (min, min));
@@ -145,8 +145,12 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                         let q = x.q.add(at * 32);
                         // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is too much.
                         let lowered = B::WIDE && !L::FULL;
-                        let (mut first, mut second) =
-                            if lowered { L::dot_mixed::<true>(codes, q) } else { L::dot_mixed::<false>(codes, q) };
+                        let (mut first, mut second) = match (lowered, B::APART) {
+                            (false, false) => L::dot_mixed::<false, false>(codes, q),
+                            (false, true) => L::dot_mixed::<false, true>(codes, q),
+                            (true, false) => L::dot_mixed::<true, false>(codes, q),
+                            (true, true) => L::dot_mixed::<true, true>(codes, q),
+                        };
                         if B::GROUP == 32 {
                             first = L::add_i32(first, second);
                         }

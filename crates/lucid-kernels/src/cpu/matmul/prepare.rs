@@ -33,7 +33,12 @@ unsafe impl Sync for Rounded {}
 
 impl Rounded {
     /// Rounds the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
-    pub(super) fn new(m: &Machine, product: &Product<'_>, group: usize, offset: u8, buffer: &mut Buffer) -> Rounded {
+    pub(super) fn new(
+        m: &Machine,
+        product: &Product<'_>,
+        (group, offset, apart): (usize, u8, bool),
+        buffer: &mut Buffer,
+    ) -> Rounded {
         let (rows, blocks) = (product.rows, (product.n_in / 32).next_multiple_of(16));
         let mut plan = Plan::default();
         let q = plan.room::<i8>(rows * blocks * 32);
@@ -44,7 +49,7 @@ impl Rounded {
         m.in_ranges(rows, 1, (8 << 10) / product.n_in, &|range, _| {
             for t in range {
                 let x = &product.x[t * product.n_in..][..product.n_in];
-                lanes::run(m.level, RoundRow { x, row: t, rows, blocks, group, offset, base, q, d, start, sum });
+                lanes::run(m.level, RoundRow { x, row: t, rows, blocks, group, offset, apart, base, q, d, start, sum });
             }
         });
         Rounded {
@@ -103,6 +108,7 @@ struct RoundRow<'a> {
     blocks: usize,
     group: usize,
     offset: u8,
+    apart: bool,
     base: Base,
     q: usize,
     d: usize,
@@ -128,7 +134,9 @@ impl Kernel for RoundRow<'_> {
                 }
                 if b % 16 == 15 {
                     let round = self.base.at::<u8>(self.q).add((at - 15) * 32);
-                    for (i, mixed) in L::mix(each!(8, i => L::load_bytes(round.add(64 * i)))).into_iter().enumerate() {
+                    let codes = each!(8, i => L::load_bytes(round.add(64 * i)));
+                    let mixed = if self.apart { L::mix::<true>(codes) } else { L::mix::<false>(codes) };
+                    for (i, mixed) in mixed.into_iter().enumerate() {
                         L::store_bytes(round.add(64 * i), mixed);
                     }
                 }
