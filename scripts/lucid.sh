@@ -22,7 +22,8 @@ program() { # prints LUCID_BIN, or a release build of this checkout, made first
     local lucid=${LUCID_BIN:-} here
     if [ -z "$lucid" ]; then
         here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-        (cd "$here" && cargo build --release --quiet --package lucid-cli)
+        (cd "$here" && cargo build --release --quiet --package lucid-cli) ||
+            fail "Lucid could not be built (LUCID_BIN names a program that is)"
         lucid=${CARGO_TARGET_DIR:-$here/target}/release/lucid
     fi
     command -v "$lucid" >/dev/null || usage "$lucid: there is no such program (LUCID_BIN)"

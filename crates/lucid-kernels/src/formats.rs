@@ -29,8 +29,8 @@
 //! | activations | Q8_1 Q8_K | d · q | what the other side of a dot product is rounded to, with sums; not for weights, but with an id |
 //!
 //! Legacy codes of one block lie low nibbles first, then high; K and ternary codes lie in runs of 32 neighbours that share
-//! a shift. Both let one mask unpack many neighbours at once. Each file of `formats/` draws its bytes, decodes them to floats (the
-//! definition) and, for integer dot products, unpacks them to codes and scales (`unpack.rs`).
+//! a shift. Both let one mask unpack many neighbours at once. Each file of `formats/` draws its bytes, decodes them to floats
+//! (the definition) and, for integer dot products, unpacks them to codes and scales (`unpack.rs`).
 //!
 //! # Exactness
 //!

@@ -71,7 +71,7 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn store_i8(p: *mut i8, x: Self::F);
     /// One f16, widened.
     unsafe fn f16(bits: u16) -> f32;
-    /// Sixteen f16 from memory, `stride` bytes from one to the next, widened.
+    /// Sixteen f16 from memory, `stride` bytes from one to the next, widened. What lies between them may be read, too.
     unsafe fn gather_f16(p: *const u8, stride: usize) -> Self::F;
     /// Eight times a, then eight times b.
     unsafe fn halves(a: f32, b: f32) -> Self::F;
@@ -130,14 +130,21 @@ pub(crate) trait Lanes: Copy + 'static {
     /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// 512 bytes, those of sixteen blocks one after the other, in the order in which [`Lanes::dot_mixed`] wants both of its sides. There
-    /// may be two such orders, one for codes that come together, one for codes whose halves come apart ([`Lanes::nibbles_apart`]).
-    unsafe fn mix<const APART: bool>(v: [Self::B; 8]) -> [Self::B; 8];
-    /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as if the low nibbles of a block were
-    /// its first half and the high ones its second.
-    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [Self::B; 8];
-    /// `Σ u·x`, or `Σ (u − 128)·x` if `WIDE`, over the first halves of sixteen blocks, and over their second halves; u, and the 512 bytes
-    /// x from memory, are mixed. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
-    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [Self::B; 8], x: *const i8) -> (Self::I, Self::I);
+    /// may be two such orders: one for codes that come together, one for those whose halves come apart ([`Lanes::nibbles_apart`]).
+    unsafe fn mix(v: [Self::B; 8], apart: bool) -> [Self::B; 8];
+    /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as those of blocks that have
+    /// the low nibbles in their first half and the high ones in their second.
+    #[inline(always)]
+    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [Self::B; 8] {
+        // SAFETY: the caller vouches for the bytes.
+        unsafe {
+            let pairs = each!(8, k => Self::nibbles(p.add(2 * k * stride), p.add((2 * k + 1) * stride)));
+            Self::mix(pairs, true)
+        }
+    }
+    /// `Σ u·x`, or `Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second halves; u, and the
+    /// 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
+    unsafe fn dot_mixed(u: [Self::B; 8], x: *const i8, wide: bool, apart: bool) -> (Self::I, Self::I);
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
@@ -225,6 +232,28 @@ pub(crate) fn run<K: Kernel>(level: Level, kernel: K) -> K::Out {
             Isa::Neon => run_neon(kernel),
             _ => kernel.at::<scalar::Scalar>(),
         }
+    }
+}
+
+/// Vector k of the result has word k of each of sixteen blocks, which come one after the other.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn words_of_blocks<L: Lanes>(v: [L::B; 8]) -> [L::B; 8] {
+    let (mut blocks, mut words) = ([[0u32; 8]; 16], [[0u32; 16]; 8]);
+    // SAFETY: two blocks are 64 bytes, and so are a word of each; the level is the caller's.
+    unsafe {
+        for (two, v) in blocks.chunks_exact_mut(2).zip(v) {
+            L::store_bytes(two.as_mut_ptr().cast(), v);
+        }
+        for (b, block) in blocks.iter().enumerate() {
+            for (k, word) in block.iter().enumerate() {
+                words[k][b] = *word;
+            }
+        }
+        each!(8, k => L::load_bytes(words[k].as_ptr().cast()))
     }
 }
 

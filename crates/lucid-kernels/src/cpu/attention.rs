@@ -126,8 +126,8 @@ pub fn attention<'c>(
 /// Where things begin in a thread's buffer.
 #[derive(Clone, Copy)]
 struct Room {
-    /// The tile's keys: for each side, dimension by dimension, sixteen positions. When they have met the queries, its values: position
-    /// by position, padded dimensions. So a tile takes half an L1.
+    /// The tile's keys: for each side, dimension by dimension, sixteen positions. When they have met the queries, its values:
+    /// position by position, padded dimensions. So a tile takes half an L1.
     tile: usize,
     /// Queries times the scale.
     q: usize,
@@ -247,9 +247,7 @@ impl Attend<'_, '_> {
         for (side, from) in sides.enumerate() {
             let to = to.wrapping_add(side * SIDE * self.layout.padded());
             // SAFETY: sixteen positions of one head; the tile has room.
-            unsafe {
-                if KEYS { widen_keys::<L>(from, self.layout, to) } else { widen_values::<L>(from, self.layout, to) }
-            }
+            unsafe { widen_side::<L, KEYS>(from, self.layout, to) }
         }
     }
 }
@@ -417,9 +415,9 @@ impl Tile {
     }
 }
 
-/// The keys of sixteen positions as f32, in the same order.
+/// Sixteen positions of a head as f32, in the order in which they lie: keys, or else values.
 #[inline(always)]
-unsafe fn widen_keys<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
+unsafe fn widen_side<L: Lanes, const KEYS: bool>(from: &[u8], layout: CacheLayout, to: *mut f32) {
     let padded = layout.padded();
     // SAFETY: `from` is sixteen positions of one head as the layout draws them, `to` has room for as many values.
     unsafe {
@@ -434,25 +432,13 @@ unsafe fn widen_keys<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
                     L::store(to.add(16 * i), L::load_f16(from.as_ptr().add(32 * i)));
                 }
             }
-            CacheType::Q8_0 => {
+            CacheType::Q8_0 if KEYS => {
                 let (scales, codes) = from.split_at(padded / 32 * 2 * SIDE);
                 for i in 0..padded {
                     let d = L::load_f16(scales.as_ptr().add(i / 32 * 32));
                     L::store(to.add(16 * i), L::mul(d, L::load_i8(codes.as_ptr().add(SIDE * i).cast())));
                 }
             }
-        }
-    }
-}
-
-/// The values of sixteen positions as f32, in the same order.
-#[inline(always)]
-unsafe fn widen_values<L: Lanes>(from: &[u8], layout: CacheLayout, to: *mut f32) {
-    let padded = layout.padded();
-    // SAFETY: as for keys.
-    unsafe {
-        match layout.kind {
-            CacheType::F32 | CacheType::F16 => widen_keys::<L>(from, layout, to),
             CacheType::Q8_0 => {
                 for (j, from) in from.chunks_exact(layout.head_bytes()).enumerate() {
                     let (scales, codes) = from.split_at(padded / 32 * 2);

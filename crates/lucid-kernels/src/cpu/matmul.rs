@@ -154,6 +154,8 @@ mod tests {
 
     #[test]
     fn pieces_cover_every_output_once() {
+        let shares: Vec<usize> = rounds(5632 / 16, 2).map(|(_, len)| 16 * len).collect();
+        assert_eq!(shares, [1408, 704, 352, 176, 80, 48, 16, 16, 16], "docs/23-lanes-and-threads.md says so");
         for threads in [1, 2, 3, 8] {
             let m = Machine::new(Level::SCALAR, threads);
             for n_out in [1, 15, 16, 17, 300, 2048, 5632] {

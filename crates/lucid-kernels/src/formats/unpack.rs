@@ -59,7 +59,7 @@ pub(crate) trait Unpack: Block {
     #[inline(always)]
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
-        unsafe { L::mix::<false>(each!(8, k => Self::codes::<L>(round, k))) }
+        unsafe { L::mix(each!(8, k => Self::codes::<L>(round, k)), false) }
     }
 
     /// The sixteen scales from group 16 · i of a round on; and the minima, or anything if the format has none.

@@ -1,6 +1,6 @@
 //! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, each, x86::small_in_avx2};
+use super::{Lanes, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
@@ -361,20 +361,11 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix<const APART: bool>(v: [I; 8]) -> [I; 8] {
+    unsafe fn mix(v: [I; 8], apart: bool) -> [I; 8] {
         // SAFETY: the trait's contract. Adding up four registers of products adds up whole halves of blocks.
         unsafe {
-            if APART {
-                // Vector k has word k of every block, in order.
-                let mut words = [[0i32; 16]; 8];
-                for (block, v) in v.into_iter().flatten().enumerate() {
-                    let mut of_block = [0i32; 8];
-                    _mm256_storeu_si256(of_block.as_mut_ptr().cast(), v);
-                    for (k, word) in of_block.into_iter().enumerate() {
-                        words[k][block] = word;
-                    }
-                }
-                return each!(8, k => Self::load_bytes(words[k].as_ptr().cast()));
+            if apart {
+                return words_of_blocks::<Self>(v);
             }
             // Four registers are one block each.
             let mut m = v;
@@ -390,8 +381,8 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [I; 8] {
         // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
         unsafe {
-            // Of eight blocks: block 4q + i in half q of register i, so that after the exchange block b is in lane b. Words change places while the
-            // nibbles of both halves are still together.
+            // Of eight blocks: block 4q + i in half q of register i, so that after the exchange block b is in lane b. Words
+            // change places while the nibbles of both halves are still together.
             let at = |block: usize| _mm_loadu_si128(p.add(block * stride).cast());
             let low = exchange(each!(4, i => _mm256_set_m128i(at(4 + i), at(i))));
             let high = exchange(each!(4, i => _mm256_set_m128i(at(12 + i), at(8 + i))));
@@ -400,14 +391,14 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [I; 8], x: *const i8) -> (I, I) {
+    unsafe fn dot_mixed(u: [I; 8], x: *const i8, wide: bool, apart: bool) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
-            if APART {
+            if apart {
                 let mut sums = [Self::splat_i32(0); 2];
                 for i in 0..8 {
                     let (sum, x) = (sums[i / 4], Self::load_bytes(x.add(64 * i).cast()));
-                    sums[i / 4] = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                    sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
                 }
                 return (sums[0], sums[1]);
             }
@@ -416,7 +407,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
                 let mut sum = [_mm256_setzero_si256(); 2];
                 for i in [2 * g, 2 * g + 1] {
                     let x = Self::load_bytes(x.add(64 * i).cast());
-                    sum = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                    sum = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
                 }
                 _mm256_add_epi32(sum[0], sum[1])
             });
@@ -458,19 +449,11 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
 unsafe fn transpose8(v: [__m256; 8]) -> [__m256; 8] {
     // SAFETY: the caller's level has the instructions.
     unsafe {
-        let cast = |v| _mm256_castps_pd(v);
         // Within lanes of 128 bits: rows 4g … 4g + 3 of columns i and i + 4.
-        let mut x = [[_mm256_setzero_ps(); 4]; 2];
-        for g in 0..2 {
-            let (low_ab, high_ab) =
-                (_mm256_unpacklo_ps(v[4 * g], v[4 * g + 1]), _mm256_unpackhi_ps(v[4 * g], v[4 * g + 1]));
-            let (low_cd, high_cd) =
-                (_mm256_unpacklo_ps(v[4 * g + 2], v[4 * g + 3]), _mm256_unpackhi_ps(v[4 * g + 2], v[4 * g + 3]));
-            x[g][0] = _mm256_castpd_ps(_mm256_unpacklo_pd(cast(low_ab), cast(low_cd)));
-            x[g][1] = _mm256_castpd_ps(_mm256_unpackhi_pd(cast(low_ab), cast(low_cd)));
-            x[g][2] = _mm256_castpd_ps(_mm256_unpacklo_pd(cast(high_ab), cast(high_cd)));
-            x[g][3] = _mm256_castpd_ps(_mm256_unpackhi_pd(cast(high_ab), cast(high_cd)));
-        }
+        let x: [[__m256; 4]; 2] = each!(2, g => {
+            let four = exchange(each!(4, i => _mm256_castps_si256(v[4 * g + i])));
+            each!(4, i => _mm256_castsi256_ps(four[i]))
+        });
         each!(8, i => match i < 4 {
             true => _mm256_permute2f128_ps::<0x20>(x[0][i % 4], x[1][i % 4]),
             false => _mm256_permute2f128_ps::<0x31>(x[0][i % 4], x[1][i % 4]),

@@ -1,6 +1,6 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, each, x86::small_in_avx2};
+use super::{Lanes, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
@@ -317,20 +317,11 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix<const APART: bool>(v: [__m512i; 8]) -> [__m512i; 8] {
+    unsafe fn mix(v: [__m512i; 8], apart: bool) -> [__m512i; 8] {
         // SAFETY: the trait's contract. Adding up four vectors of products adds up whole halves of blocks, each in a lane of its own.
         unsafe {
-            if APART {
-                // Vector k has word k of every block, in order.
-                let mut words = [[0i32; 16]; 8];
-                for (i, v) in v.into_iter().enumerate() {
-                    let mut blocks = [0i32; 16];
-                    _mm512_storeu_si512(blocks.as_mut_ptr().cast(), v);
-                    for (j, word) in blocks.into_iter().enumerate() {
-                        words[j % 8][2 * i + j / 8] = word;
-                    }
-                }
-                return each!(8, k => _mm512_loadu_si512(words[k].as_ptr().cast()));
+            if apart {
+                return words_of_blocks::<Self>(v);
             }
             let [a, b, c, d, e, f, g, h] = v;
             let ([a, b, c, d], [e, f, g, h]) = (exchange([a, b, c, d]), exchange([e, f, g, h]));
@@ -342,8 +333,8 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [__m512i; 8] {
         // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
         unsafe {
-            // Block 4q + i in quarter q of vector i: after the exchange, block b is in lane b. Words change places while the nibbles of both
-            // halves are still together.
+            // Block 4q + i in quarter q of vector i: after the exchange, block b is in lane b. Words change places while the
+            // nibbles of both halves are still together.
             let at = |block: usize| _mm_loadu_si128(p.add(block * stride).cast());
             let packed = exchange(each!(4, i => {
                 let low = _mm256_set_m128i(at(4 + i), at(i));
@@ -355,16 +346,16 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [__m512i; 8], x: *const i8) -> (__m512i, __m512i) {
+    unsafe fn dot_mixed(u: [__m512i; 8], x: *const i8, wide: bool, apart: bool) -> (__m512i, __m512i) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             let mut sums = [_mm512_setzero_si512(); 2];
             for i in 0..8 {
                 let x = _mm512_loadu_si512(x.add(64 * i).cast());
                 let sum = sums[i / 4];
-                sums[i / 4] = if WIDE { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
             }
-            if APART {
+            if apart {
                 return (sums[0], sums[1]);
             }
             let first = _mm512_loadu_si512(FIRST_HALVES.as_ptr().cast());
@@ -389,18 +380,10 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
         // SAFETY: the trait's contract.
         unsafe {
             // Within lanes of 128 bits: four rows' columns 4L + i become one vector, for i = 0 … 3 and every lane L.
-            let mut x = [[_mm512_setzero_ps(); 4]; 4];
-            for g in 0..4 {
-                let cast = |v| _mm512_castps_pd(v);
-                let (low_ab, high_ab) =
-                    (_mm512_unpacklo_ps(v[4 * g], v[4 * g + 1]), _mm512_unpackhi_ps(v[4 * g], v[4 * g + 1]));
-                let (low_cd, high_cd) =
-                    (_mm512_unpacklo_ps(v[4 * g + 2], v[4 * g + 3]), _mm512_unpackhi_ps(v[4 * g + 2], v[4 * g + 3]));
-                x[g][0] = _mm512_castpd_ps(_mm512_unpacklo_pd(cast(low_ab), cast(low_cd)));
-                x[g][1] = _mm512_castpd_ps(_mm512_unpackhi_pd(cast(low_ab), cast(low_cd)));
-                x[g][2] = _mm512_castpd_ps(_mm512_unpacklo_pd(cast(high_ab), cast(high_cd)));
-                x[g][3] = _mm512_castpd_ps(_mm512_unpackhi_pd(cast(high_ab), cast(high_cd)));
-            }
+            let x: [[__m512; 4]; 4] = each!(4, g => {
+                let four = exchange(each!(4, i => _mm512_castps_si512(v[4 * g + i])));
+                each!(4, i => _mm512_castsi512_ps(four[i]))
+            });
             // Then lanes change places: column 4L + i is lane L of the four groups.
             let mut y = [_mm512_setzero_ps(); 16];
             for i in 0..4 {

@@ -367,24 +367,18 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn mix<const APART: bool>(v: [B; 8]) -> [B; 8] {
+    unsafe fn mix(v: [B; 8], _: bool) -> [B; 8] {
         v // adding neighbours is one instruction here: the order in memory is as good as any
     }
 
     #[inline(always)]
-    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [B; 8] {
-        // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
-        each!(8, k => unsafe { Self::nibbles(p.add(2 * k * stride), p.add((2 * k + 1) * stride)) })
-    }
-
-    #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [B; 8], x: *const i8) -> (I, I) {
+    unsafe fn dot_mixed(u: [B; 8], x: *const i8, wide: bool, _: bool) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1 and 3 the
         // second.
         unsafe {
             let v: [I; 8] = each!(8, i => {
                 let (zero, x) = (Self::splat_i32(0), Self::load_bytes(x.add(64 * i).cast()));
-                if WIDE { Self::dot_wide(zero, u[i], x) } else { Self::dot(zero, u[i], x) }
+                if wide { Self::dot_wide(zero, u[i], x) } else { Self::dot(zero, u[i], x) }
             });
             let halves = |i: usize, r: usize| {
                 let pair = |v: I| vpaddq_s32(v[r], v[r + 2]);

@@ -1,6 +1,6 @@
 //! The lanes in plain loops: the definition of each operation, and the level that runs everywhere.
 
-use super::{Lanes, each};
+use super::Lanes;
 use crate::formats::f16_to_f32;
 
 /// Sixteen lanes as arrays.
@@ -266,21 +266,15 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn mix<const APART: bool>(v: [[u8; 64]; 8]) -> [[u8; 64]; 8] {
+    unsafe fn mix(v: [[u8; 64]; 8], _: bool) -> [[u8; 64]; 8] {
         v
     }
 
     #[inline(always)]
-    unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [[u8; 64]; 8] {
-        // SAFETY: the caller vouches for sixteen bytes of each of sixteen blocks.
-        each!(8, k => unsafe { Self::nibbles(p.add(2 * k * stride), p.add((2 * k + 1) * stride)) })
-    }
-
-    #[inline(always)]
-    unsafe fn dot_mixed<const WIDE: bool, const APART: bool>(u: [[u8; 64]; 8], x: *const i8) -> ([i32; 16], [i32; 16]) {
+    unsafe fn dot_mixed(u: [[u8; 64]; 8], x: *const i8, wide: bool, _: bool) -> ([i32; 16], [i32; 16]) {
         // SAFETY: the caller vouches for 512 bytes.
         let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
-        let offset = if WIDE { 128 } else { 0 };
+        let offset = if wide { 128 } else { 0 };
         let half = |i: usize| -> i32 {
             let u = u[i / 4][i % 4 * 16..][..16].iter();
             u.zip(x[i]).map(|(&u, x)| (i32::from(u) - offset) * i32::from(x)).sum()

@@ -145,12 +145,7 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                         let q = x.q.add(at * 32);
                         // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is too much.
                         let lowered = B::WIDE && !L::FULL;
-                        let (mut first, mut second) = match (lowered, B::APART) {
-                            (false, false) => L::dot_mixed::<false, false>(codes, q),
-                            (false, true) => L::dot_mixed::<false, true>(codes, q),
-                            (true, false) => L::dot_mixed::<true, false>(codes, q),
-                            (true, true) => L::dot_mixed::<true, true>(codes, q),
-                        };
+                        let (mut first, mut second) = L::dot_mixed(codes, q, lowered, B::APART);
                         if B::GROUP == 32 {
                             first = L::add_i32(first, second);
                         }

@@ -135,8 +135,7 @@ impl Kernel for RoundRow<'_> {
                 if b % 16 == 15 {
                     let round = self.base.at::<u8>(self.q).add((at - 15) * 32);
                     let codes = each!(8, i => L::load_bytes(round.add(64 * i)));
-                    let mixed = if self.apart { L::mix::<true>(codes) } else { L::mix::<false>(codes) };
-                    for (i, mixed) in mixed.into_iter().enumerate() {
+                    for (i, mixed) in L::mix(codes, self.apart).into_iter().enumerate() {
                         L::store_bytes(round.add(64 * i), mixed);
                     }
                 }
