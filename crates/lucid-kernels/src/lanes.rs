@@ -21,6 +21,17 @@ mod x86;
 
 use crate::level::{Isa, Level};
 
+/// How codes come from memory, for which a level may have an order each that suits it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Block by block.
+    Together,
+    /// Halves of a block side by side in the bits of the same bytes ([`Lanes::nibbles_apart`]).
+    Apart,
+    /// Two blocks side by side in the bits of the same bytes ([`Lanes::nibbles_in_runs`]).
+    Runs,
+}
+
 /// Sixteen lanes of f32 and i32 at one level.
 ///
 /// # Safety
@@ -129,9 +140,8 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
-    /// 512 bytes, those of sixteen blocks one after the other, in the order in which [`Lanes::dot_mixed`] wants both of its sides. There
-    /// may be two such orders: one for codes that come together, one for those whose halves come apart ([`Lanes::nibbles_apart`]).
-    unsafe fn mix(v: [Self::B; 8], apart: bool) -> [Self::B; 8];
+    /// 512 bytes, those of sixteen blocks one after the other, in an order in which [`Lanes::dot_mixed`] takes both of its sides.
+    unsafe fn mix(v: [Self::B; 8], order: Order) -> [Self::B; 8];
     /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as those of blocks that have
     /// the low nibbles in their first half and the high ones in their second.
     #[inline(always)]
@@ -139,12 +149,41 @@ pub(crate) trait Lanes: Copy + 'static {
         // SAFETY: the caller vouches for the bytes.
         unsafe {
             let pairs = each!(8, k => Self::nibbles(p.add(2 * k * stride), p.add((2 * k + 1) * stride)));
-            Self::mix(pairs, true)
+            Self::mix(pairs, Order::Apart)
+        }
+    }
+    /// The nibbles of 128 bytes from one place in memory, then of 128 from another, mixed as those of blocks of which each two share
+    /// 32 bytes: the first has the low nibbles, the second the high ones.
+    #[inline(always)]
+    unsafe fn nibbles_in_runs(p: *const u8, q: *const u8) -> [Self::B; 8] {
+        // SAFETY: the caller vouches for the bytes.
+        unsafe {
+            let twos = each!(8, k => Self::twice([p, q][k / 4].add(32 * (k % 4)), 4, 15));
+            Self::mix(twos, Order::Runs)
+        }
+    }
+    /// The scales and the minima of two blocks of Q4_K or Q5_K from the sixteen bytes with which they begin: d · scale, and −m · min.
+    #[inline(always)]
+    unsafe fn six_bit_scales(p: *const u8, q: *const u8) -> [Self::F; 2] {
+        // SAFETY: the caller vouches for sixteen bytes at both.
+        unsafe {
+            // All sixteen six-bit numbers of a block at once, four in half a word. See the drawing in formats/q4_k.rs.
+            let integers = |p: *const u8| {
+                let [_, a, b, c] = p.cast::<[u32; 4]>().read_unaligned().map(u32::from_le);
+                let scales = [a & 0x3F3F_3F3F, c & 0x0F0F_0F0F | (a >> 2) & 0x3030_3030];
+                let mins = [b & 0x3F3F_3F3F, (c >> 4) & 0x0F0F_0F0F | (b >> 2) & 0x3030_3030];
+                [scales, mins].map(|[low, high]| u64::from(low) | u64::from(high) << 32)
+            };
+            let half = |p: *const u8| Self::f16(u16::from_le(p.cast::<u16>().read_unaligned()));
+            let ([scales_p, mins_p], [scales_q, mins_q]) = (integers(p), integers(q));
+            let d = Self::halves(half(p), half(q));
+            let m = Self::halves(-half(p.add(2)), -half(q.add(2)));
+            [Self::mul(d, Self::from_i8([scales_p, scales_q])), Self::mul(m, Self::from_i8([mins_p, mins_q]))]
         }
     }
     /// `Σ u·x`, or `Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second halves; u, and the
     /// 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
-    unsafe fn dot_mixed(u: [Self::B; 8], x: *const i8, wide: bool, apart: bool) -> (Self::I, Self::I);
+    unsafe fn dot_mixed(u: [Self::B; 8], x: *const i8, wide: bool, order: Order) -> (Self::I, Self::I);
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.

@@ -16,7 +16,7 @@ use super::{
     search::{Group, Table, array, as_f16, levels_of, put_f16},
     unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at, raised},
 };
-use crate::lanes::{Lanes, each};
+use crate::lanes::{Lanes, Order, each};
 
 /// The sixteen levels of IQ4_NL and IQ4_XS, ascending: about 10 apart near zero, 24 apart at the ends.
 pub(super) const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
@@ -73,7 +73,7 @@ pub(super) const UNEQUAL: [u8; 16] = raised(LEVELS, 128);
 
 impl Unpack for IQ4_NL {
     const OFFSET: u8 = 128;
-    const APART: bool = true;
+    const ORDER: Order = Order::Apart;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

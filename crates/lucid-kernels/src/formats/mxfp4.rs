@@ -18,7 +18,7 @@ use super::{
     search::{Group, Table, array, levels_of},
     unpack::{Unpack, all_nibbles_at, floats, neighbours, nibbles_at, raised},
 };
-use crate::lanes::{Lanes, each};
+use crate::lanes::{Lanes, Order, each};
 
 /// Twice the value of each four-bit float: sign in the top bit, then two bits of exponent and one of mantissa.
 pub(super) const E2M1_TWICE: [i8; 16] = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12];
@@ -99,7 +99,7 @@ pub(super) const FLOATS: [u8; 16] = raised(E2M1_TWICE, 12);
 
 impl Unpack for MXFP4 {
     const OFFSET: u8 = 12;
-    const APART: bool = true;
+    const ORDER: Order = Order::Apart;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

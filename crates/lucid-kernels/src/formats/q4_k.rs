@@ -26,10 +26,9 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Steps, codes, nested_lines, put_f16, starts},
-    u32_at,
-    unpack::{Unpack, block, half_at, twice_at, within},
+    unpack::{Unpack, block, twice_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, Order};
 
 /// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
 pub struct Q4_K;
@@ -97,37 +96,31 @@ pub(super) fn put_scales_and_mins(bytes: &mut [u8], scales: &[f32; 8], mins: &[f
     }
 }
 
-/// The eight scales of a block of Q4_K or Q5_K, and its eight minima: all sixteen six-bit numbers at once, four in half a word.
-#[inline(always)]
-fn six_bit_scales(block: &[u8]) -> (u64, u64) {
-    let (a, b, c) = (u32_at(block, 4), u32_at(block, 8), u32_at(block, 12));
-    let scales = [a & 0x3F3F_3F3F, c & 0x0F0F_0F0F | (a >> 2) & 0x3030_3030];
-    let mins = [b & 0x3F3F_3F3F, (c >> 4) & 0x0F0F_0F0F | (b >> 2) & 0x3030_3030];
-    (u64::from(scales[0]) | u64::from(scales[1]) << 32, u64::from(mins[0]) | u64::from(mins[1]) << 32)
-}
-
 /// The scales and minima of two blocks of Q4_K or Q5_K.
 #[inline(always)]
 pub(super) unsafe fn of_two_blocks<L: Lanes, B: Block>(round: &[u8]) -> [L::F; 2] {
-    let (a, b) = (block::<B>(round, 0), block::<B>(round, 1));
-    let ((a_scales, a_mins), (b_scales, b_mins)) = (six_bit_scales(a), six_bit_scales(b));
-    // SAFETY: the caller's word.
-    unsafe {
-        let d = L::halves(half_at::<L>(a, 0), half_at::<L>(b, 0));
-        let m = L::halves(-half_at::<L>(a, 2), -half_at::<L>(b, 2));
-        [L::mul(d, L::from_i8([a_scales, b_scales])), L::mul(m, L::from_i8([a_mins, b_mins]))]
-    }
+    let (a, b) = (&block::<B>(round, 0)[..16], &block::<B>(round, 1)[..16]);
+    // SAFETY: sixteen bytes by the slicing.
+    unsafe { L::six_bit_scales(a.as_ptr(), b.as_ptr()) }
 }
 
 impl Unpack for Q4_K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
+    const ORDER: Order = Order::Runs;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         let (block, k) = within::<Self>(round, k);
         // SAFETY: the caller's word.
         unsafe { twice_at::<L>(block, 16 + 32 * k, 4, 15) }
+    }
+
+    #[inline(always)]
+    unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
+        let (a, b) = (&block::<Self>(round, 0)[16..], &block::<Self>(round, 1)[16..]);
+        // SAFETY: 128 bytes by the slicing.
+        unsafe { L::nibbles_in_runs(a.as_ptr(), b.as_ptr()) }
     }
 
     #[inline(always)]

@@ -23,7 +23,7 @@
 //! 2 · 127 · 127 fits, 2 · 255 · 127 does not. [`Unpack::WIDE`] formats have all eight bits and the offset 128.
 
 use super::{Block, u16_at, u32_at};
-use crate::lanes::{Lanes, each};
+use crate::lanes::{Lanes, Order, each};
 
 /// Weights of a round.
 pub(crate) const ROUND: usize = 512;
@@ -49,17 +49,17 @@ pub(crate) trait Unpack: Block {
     /// As for every function of [`Lanes`].
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B;
 
-    /// Whether [`Unpack::mixed`] has the halves of blocks apart.
-    const APART: bool = false;
+    /// The order of [`Unpack::mixed`].
+    const ORDER: Order = Order::Together;
 
-    /// All codes of a round, in the order of [`Lanes::mix`].
+    /// All codes of a round, mixed ([`Lanes::mix`]).
     ///
     /// # Safety
     /// As for every function of [`Lanes`].
     #[inline(always)]
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
-        unsafe { L::mix(each!(8, k => Self::codes::<L>(round, k)), false) }
+        unsafe { L::mix(each!(8, k => Self::codes::<L>(round, k)), Self::ORDER) }
     }
 
     /// The sixteen scales from group 16 · i of a round on; and the minima, or anything if the format has none.

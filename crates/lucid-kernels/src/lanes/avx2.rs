@@ -1,6 +1,6 @@
 //! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, each, words_of_blocks, x86::small_in_avx2};
+use super::{Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
@@ -361,10 +361,10 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [I; 8], apart: bool) -> [I; 8] {
+    unsafe fn mix(v: [I; 8], order: Order) -> [I; 8] {
         // SAFETY: the trait's contract. Adding up four registers of products adds up whole halves of blocks.
         unsafe {
-            if apart {
+            if order == Order::Apart {
                 return words_of_blocks::<Self>(v);
             }
             // Four registers are one block each.
@@ -391,10 +391,10 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [I; 8], x: *const i8, wide: bool, apart: bool) -> (I, I) {
+    unsafe fn dot_mixed(u: [I; 8], x: *const i8, wide: bool, order: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
-            if apart {
+            if order == Order::Apart {
                 let mut sums = [Self::splat_i32(0); 2];
                 for i in 0..8 {
                     let (sum, x) = (sums[i / 4], Self::load_bytes(x.add(64 * i).cast()));

@@ -1,6 +1,6 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, each, words_of_blocks, x86::small_in_avx2};
+use super::{Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
@@ -9,6 +9,8 @@ pub(crate) struct Avx512<const VNNI: bool>;
 
 /// Where the sixteen blocks' first halves lie in two vectors of sums; the second halves are four lanes on. See [`Lanes::dot_mixed`].
 const FIRST_HALVES: [i32; 16] = [0, 8, 1, 9, 2, 10, 3, 11, 16, 24, 17, 25, 18, 26, 19, 27];
+/// The same where sums of low nibbles are in one vector, and those of high ones in the other.
+const FIRST_HALVES_OF_RUNS: [i32; 16] = [0, 16, 8, 24, 1, 17, 9, 25, 2, 18, 10, 26, 3, 19, 11, 27];
 
 macro_rules! simple {
     ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {
@@ -317,13 +319,18 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [__m512i; 8], apart: bool) -> [__m512i; 8] {
+    unsafe fn mix(v: [__m512i; 8], order: Order) -> [__m512i; 8] {
         // SAFETY: the trait's contract. Adding up four vectors of products adds up whole halves of blocks, each in a lane of its own.
         unsafe {
-            if apart {
-                return words_of_blocks::<Self>(v);
-            }
-            let [a, b, c, d, e, f, g, h] = v;
+            let [a, b, c, d, e, f, g, h] = match order {
+                Order::Together => v,
+                Order::Apart => return words_of_blocks::<Self>(v),
+                // The blocks with low nibbles, then those with high ones.
+                Order::Runs => each!(8, i => {
+                    let (a, b) = (v[2 * (i % 4)], v[2 * (i % 4) + 1]);
+                    if i < 4 { _mm512_shuffle_i64x2::<0x44>(a, b) } else { _mm512_shuffle_i64x2::<0xEE>(a, b) }
+                }),
+            };
             let ([a, b, c, d], [e, f, g, h]) = (exchange([a, b, c, d]), exchange([e, f, g, h]));
             [a, b, c, d, e, f, g, h]
         }
@@ -346,7 +353,17 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [__m512i; 8], x: *const i8, wide: bool, apart: bool) -> (__m512i, __m512i) {
+    unsafe fn nibbles_in_runs(p: *const u8, q: *const u8) -> [__m512i; 8] {
+        // SAFETY: the caller vouches for 128 bytes at both. Words change places before nibbles are taken apart, here, too.
+        unsafe {
+            let at = |p: *const u8| _mm512_loadu_si512(p.cast());
+            let packed = exchange([at(p), at(p.add(64)), at(q), at(q.add(64))]);
+            each!(8, k => Self::shift_and(packed[k % 4], 4 * (k as u32 / 4), 15))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_mixed(u: [__m512i; 8], x: *const i8, wide: bool, order: Order) -> (__m512i, __m512i) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             let mut sums = [_mm512_setzero_si512(); 2];
@@ -355,10 +372,12 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
                 let sum = sums[i / 4];
                 sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
             }
-            if apart {
-                return (sums[0], sums[1]);
-            }
-            let first = _mm512_loadu_si512(FIRST_HALVES.as_ptr().cast());
+            let first = match order {
+                Order::Together => FIRST_HALVES,
+                Order::Apart => return (sums[0], sums[1]),
+                Order::Runs => FIRST_HALVES_OF_RUNS,
+            };
+            let first = _mm512_loadu_si512(first.as_ptr().cast());
             let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
             let [low, high] = sums;
             (_mm512_permutex2var_epi32(low, first, high), _mm512_permutex2var_epi32(low, second, high))

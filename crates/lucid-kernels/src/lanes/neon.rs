@@ -1,7 +1,7 @@
 //! The lanes in NEON: four registers each. `DOT` says how four products of bytes are added: by widening (0), with sdot (1), or
 //! with usdot of the i8mm extension (2). The compiler has no stable names for those two instructions, so they are assembly.
 
-use super::{Lanes, each};
+use super::{Lanes, Order, each};
 use crate::formats::f16_to_f32;
 use std::arch::{aarch64::*, asm};
 
@@ -367,12 +367,12 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [B; 8], _: bool) -> [B; 8] {
+    unsafe fn mix(v: [B; 8], _: Order) -> [B; 8] {
         v // adding neighbours is one instruction here: the order in memory is as good as any
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [B; 8], x: *const i8, wide: bool, _: bool) -> (I, I) {
+    unsafe fn dot_mixed(u: [B; 8], x: *const i8, wide: bool, _: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1 and 3 the
         // second.
         unsafe {

@@ -1,6 +1,6 @@
 //! The lanes in plain loops: the definition of each operation, and the level that runs everywhere.
 
-use super::Lanes;
+use super::{Lanes, Order};
 use crate::formats::f16_to_f32;
 
 /// Sixteen lanes as arrays.
@@ -266,12 +266,12 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn mix(v: [[u8; 64]; 8], _: bool) -> [[u8; 64]; 8] {
+    unsafe fn mix(v: [[u8; 64]; 8], _: Order) -> [[u8; 64]; 8] {
         v
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [[u8; 64]; 8], x: *const i8, wide: bool, _: bool) -> ([i32; 16], [i32; 16]) {
+    unsafe fn dot_mixed(u: [[u8; 64]; 8], x: *const i8, wide: bool, _: Order) -> ([i32; 16], [i32; 16]) {
         // SAFETY: the caller vouches for 512 bytes.
         let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
         let offset = if wide { 128 } else { 0 };

@@ -23,6 +23,38 @@ macro_rules! small_in_avx2 {
         }
 
         #[inline(always)]
+        unsafe fn six_bit_scales(p: *const u8, q: *const u8) -> [Self::F; 2] {
+            // SAFETY: the caller vouches for sixteen bytes at both; each store fills what is loaded after it.
+            unsafe {
+                // As words of 128 bits, one block in each: d and m, then a, b, c. See the drawing in formats/q4_k.rs.
+                let heads = _mm256_set_m128i(_mm_loadu_si128(q.cast()), _mm_loadu_si128(p.cast()));
+                // a, a, b, b: low six bits as they are, high two bits of others. c has four bits of those each, twice.
+                let aabb = _mm256_srlv_epi32(
+                    _mm256_shuffle_epi32::<0b10_10_01_01>(heads),
+                    _mm256_setr_epi32(0, 2, 0, 2, 0, 2, 0, 2),
+                );
+                let c = _mm256_srlv_epi32(
+                    _mm256_shuffle_epi32::<0b11_11_11_11>(heads),
+                    _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4),
+                );
+                let top = _mm256_set1_epi64x(0x3030_3030_3F3F_3F3F);
+                let low = _mm256_set1_epi64x(0x0F0F_0F0F_0000_0000);
+                let both = _mm256_or_si256(_mm256_and_si256(aabb, top), _mm256_and_si256(c, low));
+                // Scales of both blocks, then minima; and d eight times for each block, and −m.
+                let mut integers = [0i8; 32];
+                _mm256_storeu_si256(integers.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0b11_01_10_00>(both));
+                let (mut d, mut m) = ([0u8; 32], [0u8; 32]);
+                let minus = _mm256_xor_si256(heads, _mm256_set1_epi16(i16::MIN));
+                _mm256_storeu_si256(d.as_mut_ptr().cast(), _mm256_shuffle_epi8(heads, _mm256_set1_epi16(0x0100)));
+                _mm256_storeu_si256(m.as_mut_ptr().cast(), _mm256_shuffle_epi8(minus, _mm256_set1_epi16(0x0302)));
+                [
+                    Self::mul(Self::load_f16(d.as_ptr()), Self::load_i8(integers.as_ptr())),
+                    Self::mul(Self::load_f16(m.as_ptr()), Self::load_i8(integers.as_ptr().add(16))),
+                ]
+            }
+        }
+
+        #[inline(always)]
         unsafe fn prefetch(p: *const u8) {
             // SAFETY: a prefetch of any address is harmless.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }

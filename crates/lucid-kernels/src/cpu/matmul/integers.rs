@@ -56,7 +56,7 @@ fn rests<'a, B: Unpack>(w: &[u8], row_bytes: usize, to: &'a mut [u8]) -> &'a [u8
 fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let mut scratch = m.scratch();
     let scratch = &mut *scratch;
-    let x = Rounded::new(m, product, (B::GROUP, B::OFFSET, B::APART), &mut scratch.shared);
+    let x = Rounded::new(m, product, (B::GROUP, B::OFFSET, B::ORDER), &mut scratch.shared);
     let (row_bytes, rounds) = (product.row_bytes, x.blocks * 32 / ROUND);
     let whole = row_bytes / B::ROUND_BYTES;
     let strip = (STRIP / (x.rows * (ROUND + 4 * 64))).max(1);
@@ -145,7 +145,7 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                         let q = x.q.add(at * 32);
                         // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is too much.
                         let lowered = B::WIDE && !L::FULL;
-                        let (mut first, mut second) = L::dot_mixed(codes, q, lowered, B::APART);
+                        let (mut first, mut second) = L::dot_mixed(codes, q, lowered, B::ORDER);
                         if B::GROUP == 32 {
                             first = L::add_i32(first, second);
                         }

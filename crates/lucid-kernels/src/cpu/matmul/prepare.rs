@@ -9,7 +9,7 @@ use crate::{
         Machine,
         buffer::{Base, Buffer},
     },
-    lanes::{self, Kernel, Lanes, each},
+    lanes::{self, Kernel, Lanes, Order, each},
 };
 
 /// Rows of activations rounded to eight bits. Blocks are padded with zeros to whole rounds of sixteen.
@@ -36,7 +36,7 @@ impl Rounded {
     pub(super) fn new(
         m: &Machine,
         product: &Product<'_>,
-        (group, offset, apart): (usize, u8, bool),
+        (group, offset, order): (usize, u8, Order),
         buffer: &mut Buffer,
     ) -> Rounded {
         let (rows, blocks) = (product.rows, (product.n_in / 32).next_multiple_of(16));
@@ -49,7 +49,7 @@ impl Rounded {
         m.in_ranges(rows, 1, (8 << 10) / product.n_in, &|range, _| {
             for t in range {
                 let x = &product.x[t * product.n_in..][..product.n_in];
-                lanes::run(m.level, RoundRow { x, row: t, rows, blocks, group, offset, apart, base, q, d, start, sum });
+                lanes::run(m.level, RoundRow { x, row: t, rows, blocks, group, offset, order, base, q, d, start, sum });
             }
         });
         Rounded {
@@ -108,7 +108,7 @@ struct RoundRow<'a> {
     blocks: usize,
     group: usize,
     offset: u8,
-    apart: bool,
+    order: Order,
     base: Base,
     q: usize,
     d: usize,
@@ -135,7 +135,7 @@ impl Kernel for RoundRow<'_> {
                 if b % 16 == 15 {
                     let round = self.base.at::<u8>(self.q).add((at - 15) * 32);
                     let codes = each!(8, i => L::load_bytes(round.add(64 * i)));
-                    for (i, mixed) in L::mix(codes, self.apart).into_iter().enumerate() {
+                    for (i, mixed) in L::mix(codes, self.order).into_iter().enumerate() {
                         L::store_bytes(round.add(64 * i), mixed);
                     }
                 }
