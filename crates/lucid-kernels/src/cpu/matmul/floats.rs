@@ -271,7 +271,7 @@ impl Kernel for Multiply<'_> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
-                        with_tile!(rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v));
+                        with_tile!(2, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v));
                     }
                 }
             }
@@ -298,7 +298,7 @@ impl Multiply<'_> {
             let x = self.x.of(strip, row);
             for round in 0..strip.rounds.len() {
                 let x = x.add(round * ROWS);
-                if round % 2 == 0 {
+                if round % 2 == 0 || ROWS > 8 {
                     L::prefetch(x.wrapping_add(AHEAD_IN_TILE * ROWS).cast());
                 }
                 let weights: [L::F; WIDE] = each!(WIDE, i => L::load(panels[i].add(round * 16)));

@@ -181,7 +181,7 @@ impl Records {
         buffer: &mut Buffer,
     ) -> Records {
         let (rows, blocks, groups) = (product.rows, product.n_in / 32, 32 / group);
-        let tiles = Tiles::new(m.level, rows);
+        let tiles = Tiles::new(m.level, rows, 1);
         let mut plan = Plan::default();
         let words = plan.room::<i32>(rows * blocks * Records::words(groups));
         let records = Records { tiles, rows, words: buffer.for_plan(&plan).at(words) };
@@ -287,7 +287,7 @@ impl Columns {
     /// Copies the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
     pub(super) fn new(m: &Machine, product: &Product<'_>, strip: usize, buffer: &mut Buffer) -> Columns {
         let (rows, n_in) = (product.rows, product.n_in);
-        let tiles = Tiles::new(m.level, rows);
+        let tiles = Tiles::new(m.level, rows, 2);
         let mut plan = Plan::default();
         let values = plan.room::<f32>(rows * n_in);
         let columns = Columns { tiles, rows, values: buffer.for_plan(&plan).at(values) };

@@ -33,9 +33,9 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// Of so many rows, for the micro-kernels of a level.
-    pub(super) fn new(level: Level, rows: usize) -> Tiles {
-        let count = rows.div_ceil(lanes::run(level, Height));
+    /// Of so many rows, for the micro-kernels of a level: of `times` its rows.
+    pub(super) fn new(level: Level, rows: usize, times: usize) -> Tiles {
+        let count = rows.div_ceil(times * lanes::run(level, Height));
         Tiles { count, height: rows / count, higher: rows % count }
     }
 
@@ -115,6 +115,13 @@ impl Sums {
         self.finished.wrapping_add(t * 16 * PANELS)
     }
 
+    /// Where those of row `row` and panel `v` are, finished and open.
+    #[inline(always)]
+    fn at(self, row: usize, v: usize) -> (*mut f32, *mut f32) {
+        let at = row * 16 * PANELS + 16 * v;
+        (self.finished.wrapping_add(at), self.open.wrapping_add(at))
+    }
+
     /// What a tile of ROWS rows from `row` and WIDE panels from `v` begins a strip with. The next tile's sums are asked for.
     ///
     /// # Safety
@@ -129,13 +136,14 @@ impl Sums {
         // SAFETY: the caller's word; what is only asked for need not exist.
         unsafe {
             let mut p = [[L::splat(0.0); ROWS]; WIDE];
+            let (finished, open) = self.at(row, v);
             for i in 0..WIDE {
                 for t in 0..ROWS {
-                    let at = (row + t) * 16 * PANELS + 16 * (v + i);
+                    let at = t * 16 * PANELS + 16 * i;
                     if !strip.first {
-                        p[i][t] = L::load(self.open.wrapping_add(at));
+                        p[i][t] = L::load(open.add(at));
                     }
-                    L::prefetch(self.finished.wrapping_add(at + ROWS * 16 * PANELS).cast());
+                    L::prefetch(finished.wrapping_add(at + ROWS * 16 * PANELS).cast());
                 }
             }
             p
@@ -156,16 +164,21 @@ impl Sums {
     ) {
         // SAFETY: the caller's word.
         unsafe {
+            // One loop for each case: the compiler unrolls a short one, and sums that are not counted up stay in registers.
+            let (finished, open) = self.at(row, v);
+            if !strip.last {
+                for i in 0..WIDE {
+                    for t in 0..ROWS {
+                        L::store(open.add(t * 16 * PANELS + 16 * i), p[i][t]);
+                    }
+                }
+                return;
+            }
             for i in 0..WIDE {
                 for t in 0..ROWS {
-                    let at = (row + t) * 16 * PANELS + 16 * (v + i);
-                    if strip.last {
-                        let sum = self.finished.wrapping_add(at);
-                        let before = if strip.class == 0 { L::splat(0.0) } else { L::load(sum) };
-                        L::store(sum, L::add(before, p[i][t]));
-                    } else {
-                        L::store(self.open.wrapping_add(at), p[i][t]);
-                    }
+                    let sum = finished.add(t * 16 * PANELS + 16 * i);
+                    let before = if strip.class == 0 { L::splat(0.0) } else { L::load(sum) };
+                    L::store(sum, L::add(before, p[i][t]));
                 }
             }
         }
@@ -174,18 +187,20 @@ impl Sums {
 
 /// Calls `$call` with constants for the height of a tile and its width in panels, which micro-kernels take at compile time.
 macro_rules! with_tile {
-    ($rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {
-        with_tile!(@arms $rows, $panels, $ROWS, $PANELS, $call, (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2))
+    ($times:expr, $rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {
+        with_tile!(@arms $times, $rows, $panels, $ROWS, $PANELS, $call,
+            (1, 1) (2, 1) (3, 1) (4, 1) (5, 1) (6, 1) (7, 1) (8, 1) (9, 1) (10, 1) (11, 1) (12, 1)
+            (1, 2) (2, 2) (3, 2) (4, 2) (5, 2) (6, 2) (7, 2) (8, 2) (9, 2) (10, 2) (11, 2) (12, 2))
     };
-    (@arms $rows:expr, $panels:expr, $ROWS:ident, $PANELS:ident, $call:expr, $(($r:literal, $p:literal))*) => {
+    (@arms $times:expr, $rows:expr, $panels:expr, $ROWS:ident, $PANELS:ident, $call:expr, $(($r:literal, $p:literal))*) => {
         match ($rows, $panels) {
             $(($r, $p) => {
                 const $ROWS: usize = $r;
                 const $PANELS: usize = $p;
                 // Taller or wider than the level's registers hold is never asked for, and so not compiled.
-                if $r <= L::ROWS && $p <= L::VECTORS { $call }
+                if $r <= $times * L::ROWS && $p <= L::VECTORS { $call }
             })*
-            _ => unreachable!("a tile has at most six rows and two panels"),
+            _ => unreachable!("a tile has at most twelve rows and two panels"),
         }
     };
 }
@@ -219,9 +234,9 @@ mod tests {
     #[test]
     fn tiles_cover_the_rows_and_none_is_too_high() {
         for level in Level::available() {
-            let most = lanes::run(level, Height);
-            for rows in 1..100 {
-                let tiles = Tiles::new(level, rows);
+            for (times, rows) in (1..100).flat_map(|rows| [(1, rows), (2, rows)]) {
+                let most = times * lanes::run(level, Height);
+                let tiles = Tiles::new(level, rows, times);
                 let mut next = 0;
                 for tile in 0..tiles.count {
                     let part = tiles.rows(tile);

@@ -293,7 +293,7 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
-                        with_tile!(rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v))
+                        with_tile!(1, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v))
                     }
                 }
             }
