@@ -190,6 +190,8 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16];
     /// Asks for the cache line at `p`, which need not exist.
     unsafe fn prefetch(p: *const u8);
+    /// The same, but to the second cache, for what is needed later.
+    unsafe fn prefetch_early(p: *const u8);
 }
 
 /// `each!(N, i => expression)`: the array of the expression for every i in 0..N.

@@ -425,4 +425,10 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
         // SAFETY: a prefetch of any address is harmless.
         unsafe { asm!("prfm pldl1keep, [{p}]", p = in(reg) p, options(nostack, readonly, preserves_flags)) }
     }
+
+    #[inline(always)]
+    unsafe fn prefetch_early(p: *const u8) {
+        // SAFETY: as above.
+        unsafe { asm!("prfm pldl2keep, [{p}]", p = in(reg) p, options(nostack, readonly, preserves_flags)) }
+    }
 }

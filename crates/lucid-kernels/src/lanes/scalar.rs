@@ -295,4 +295,7 @@ impl Lanes for Scalar {
 
     #[inline(always)]
     unsafe fn prefetch(_: *const u8) {}
+
+    #[inline(always)]
+    unsafe fn prefetch_early(_: *const u8) {}
 }

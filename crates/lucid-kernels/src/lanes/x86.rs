@@ -59,6 +59,12 @@ macro_rules! small_in_avx2 {
             // SAFETY: a prefetch of any address is harmless.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(p.cast()) }
         }
+
+        #[inline(always)]
+        unsafe fn prefetch_early(p: *const u8) {
+            // SAFETY: as above.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) }
+        }
     };
 }
 pub(super) use small_in_avx2;

@@ -13,6 +13,7 @@
 //! A micro-kernel holds a tile of rows by one panel or two in registers. The sixteen classes come one after the other; the partial sums
 //! of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
 
+use super::Product;
 use crate::{
     cpu::buffer::{Base, Plan},
     lanes::{self, Kernel, Lanes},
@@ -181,6 +182,37 @@ impl Sums {
                     L::store(sum, L::add(before, p[i][t]));
                 }
             }
+        }
+    }
+}
+
+/// Memory that is asked for little by little, while the tiles of what was asked for before are at work.
+pub(super) struct Ask<'a> {
+    left: &'a [u8],
+    /// Bytes asked for with each tile.
+    each: usize,
+}
+
+impl<'a> Ask<'a> {
+    /// The weights that this thread is likely to need next, after those of the outputs from `first`: with as many tiles to come.
+    pub(super) fn new(product: &Product<'a>, first: usize, threads: usize, tiles: usize) -> Ask<'a> {
+        let start = (first + 16 * PANELS * threads).min(product.n_out);
+        let end = (start + 16 * PANELS).min(product.n_out);
+        let left = &product.w[start * product.row_bytes..end * product.row_bytes];
+        Ask { left, each: left.len().div_ceil(tiles).next_multiple_of(64) }
+    }
+
+    /// Asks for its share with one tile.
+    ///
+    /// # Safety
+    /// The level's instructions exist.
+    #[inline(always)]
+    pub(super) unsafe fn some<L: Lanes>(&mut self) {
+        let (now, left) = self.left.split_at(self.each.min(self.left.len()));
+        self.left = left;
+        for line in now.chunks(64) {
+            // SAFETY: the caller's word.
+            unsafe { L::prefetch_early(line.as_ptr()) }
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         matmul::{
             Product, Unpack,
             prepare::Records,
-            tiles::{PANELS, Strip, Sums, strips, with_tile},
+            tiles::{Ask, PANELS, Strip, Sums, strips, with_tile},
         },
     },
     formats::unpack::ROUND,
@@ -75,6 +75,7 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let row_bytes = product.row_bytes;
     let panels = Places::new::<S>(&mut plan, PANELS * panel_bytes(blocks), PANELS * blocks * 16);
     let sums = Sums::plan(&mut plan, product.rows);
+    let threads = m.pool.threads();
     let buffers = Parts::new(&mut scratch.threads);
     product.run(m, false, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
@@ -106,7 +107,7 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
             }
             lanes::run(
                 m.level,
-                Multiply::<S> { x: &x, panels, blocks, sums, product, first, filled, shape: PhantomData },
+                Multiply::<S> { x: &x, panels, blocks, sums, product, first, filled, threads, shape: PhantomData },
             );
         }
     });
@@ -276,6 +277,7 @@ struct Multiply<'a, S> {
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
+    threads: usize,
     shape: PhantomData<S>,
 }
 
@@ -286,6 +288,8 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
     unsafe fn at<L: Lanes>(self) {
         let tiles = self.x.tiles;
         let panels = self.filled.div_ceil(16);
+        let steps = strips(self.product.n_in / 32, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
+        let mut ask = Ask::new(self.product, self.first, self.threads, steps);
         for strip in strips(self.product.n_in / 32, STRIP) {
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
@@ -293,6 +297,7 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
+                        ask.some::<L>();
                         with_tile!(1, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v))
                     }
                 }
