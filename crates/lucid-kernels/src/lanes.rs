@@ -142,6 +142,8 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// 512 bytes, those of sixteen blocks one after the other, in an order in which [`Lanes::dot_mixed`] takes both of its sides.
     unsafe fn mix(v: [Self::B; 8], order: Order) -> [Self::B; 8];
+    /// Whether lane b of a vector belongs to block b in [`Order::Apart`]: vector k has word k of every block.
+    const ACROSS: bool;
     /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as those of blocks that have
     /// the low nibbles in their first half and the high ones in their second.
     #[inline(always)]

@@ -14,7 +14,7 @@ use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
     search::{Group, Table, array, as_f16, levels_of, put_f16},
-    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at, raised},
+    unpack::{Unpack, all_nibbles_at, halves_at, lookups, neighbours, nibbles_across, nibbles_at, raised},
 };
 use crate::lanes::{Lanes, Order, each};
 
@@ -74,6 +74,7 @@ pub(super) const UNEQUAL: [u8; 16] = raised(LEVELS, 128);
 impl Unpack for IQ4_NL {
     const OFFSET: u8 = 128;
     const ORDER: Order = Order::Apart;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -88,6 +89,12 @@ impl Unpack for IQ4_NL {
             let nibbles = all_nibbles_at::<L, Self>(round, 2);
             each!(8, k => L::lookup(&UNEQUAL, nibbles[k]))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe { lookups::<L>(&UNEQUAL, nibbles_across::<L, Self>(round, stride, pair, 2)) }
     }
 
     #[inline(always)]

@@ -20,9 +20,9 @@ use super::{
     q4_0::put_nibbles,
     search::{Steps, Table, levels_of, nested_scales, put_f16},
     u16_at, u32_at,
-    unpack::{LOW_NIBBLES, Unpack, block, half_at, lowered_by_32, neighbours_of_two_bits, nibbles_at, within},
+    unpack::{LOW_NIBBLES, Unpack, block, half_at, lookups, lowered_by_32, neighbours_of_two_bits, nibbles_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Eight groups of 32 four-bit choices from a table of levels, and a six-bit scale, offset by 32, for each.
 pub struct IQ4_XS;
@@ -72,6 +72,7 @@ impl Encode for IQ4_XS {
 
 impl Unpack for IQ4_XS {
     const OFFSET: u8 = 128;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -79,6 +80,15 @@ impl Unpack for IQ4_XS {
         let groups = &block[8 + 32 * k..];
         // SAFETY: the caller's word.
         unsafe { L::lookup(&UNEQUAL, nibbles_at::<L>([groups, &groups[16..]], 0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let groups = round.add(pair / 4 * Self::BYTES + 8 + 32 * (pair % 4));
+            lookups::<L>(&UNEQUAL, each!(2, i => L::nibbles_apart(groups.add(16 * i), stride)))
+        }
     }
 
     #[inline(always)]

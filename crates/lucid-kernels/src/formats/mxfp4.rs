@@ -16,7 +16,7 @@ use super::{
     Block, Encode, Format,
     q4_0::put_nibbles,
     search::{Group, Table, array, levels_of},
-    unpack::{Unpack, all_nibbles_at, floats, neighbours, nibbles_at, raised},
+    unpack::{Unpack, all_nibbles_at, floats, lookups, neighbours, nibbles_across, nibbles_at, raised},
 };
 use crate::lanes::{Lanes, Order, each};
 
@@ -100,6 +100,7 @@ pub(super) const FLOATS: [u8; 16] = raised(E2M1_TWICE, 12);
 impl Unpack for MXFP4 {
     const OFFSET: u8 = 12;
     const ORDER: Order = Order::Apart;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -114,6 +115,12 @@ impl Unpack for MXFP4 {
             let nibbles = all_nibbles_at::<L, Self>(round, 1);
             each!(8, k => L::lookup(&FLOATS, nibbles[k]))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe { lookups::<L>(&FLOATS, nibbles_across::<L, Self>(round, stride, pair, 1)) }
     }
 
     #[inline(always)]

@@ -14,7 +14,7 @@
 use super::{
     Block, Encode, Format, f16_at,
     search::{Group, Steps, array, as_scale, codes, put_f16},
-    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at},
+    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_across, nibbles_at},
 };
 use crate::lanes::{Lanes, Order};
 
@@ -65,6 +65,7 @@ pub(super) fn put_nibbles(bytes: &mut [u8], codes: [u8; 32]) {
 impl Unpack for Q4_0 {
     const OFFSET: u8 = 8;
     const ORDER: Order = Order::Apart;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -76,6 +77,12 @@ impl Unpack for Q4_0 {
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
         unsafe { all_nibbles_at::<L, Self>(round, 2) }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe { nibbles_across::<L, Self>(round, stride, pair, 2) }
     }
 
     #[inline(always)]

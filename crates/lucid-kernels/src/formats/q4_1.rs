@@ -14,7 +14,7 @@ use super::{
     Block, Encode, Format, f16_at,
     q4_0::put_nibbles,
     search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
-    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_at},
+    unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_across, nibbles_at},
 };
 use crate::lanes::{Lanes, Order};
 
@@ -57,6 +57,7 @@ impl Unpack for Q4_1 {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     const ORDER: Order = Order::Apart;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -68,6 +69,12 @@ impl Unpack for Q4_1 {
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
         unsafe { all_nibbles_at::<L, Self>(round, 4) }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe { nibbles_across::<L, Self>(round, stride, pair, 4) }
     }
 
     #[inline(always)]

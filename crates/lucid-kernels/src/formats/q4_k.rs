@@ -28,7 +28,7 @@ use super::{
     search::{Steps, codes, nested_lines, put_f16, starts},
     unpack::{Unpack, block, twice_at, within},
 };
-use crate::lanes::{Lanes, Order};
+use crate::lanes::{Lanes, Order, each};
 
 /// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
 pub struct Q4_K;
@@ -108,6 +108,7 @@ impl Unpack for Q4_K {
     const OFFSET: u8 = 0;
     const MINS: bool = true;
     const ORDER: Order = Order::Runs;
+    const ACROSS: bool = true;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
@@ -121,6 +122,17 @@ impl Unpack for Q4_K {
         let (a, b) = (&block::<Self>(round, 0)[16..], &block::<Self>(round, 1)[16..]);
         // SAFETY: 128 bytes by the slicing.
         unsafe { L::nibbles_in_runs(a.as_ptr(), b.as_ptr()) }
+    }
+
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
+        // SAFETY: the caller's word.
+        unsafe {
+            let bytes = round.add(pair / 4 * Self::BYTES + 16 + 32 * (pair % 4));
+            let (a, b) = (L::nibbles_apart(bytes, stride), L::nibbles_apart(bytes.add(16), stride));
+            // Low nibbles are the even block, high ones the odd one.
+            each!(2, i => each!(8, k => if k < 4 { a[4 * i + k] } else { b[4 * i + k - 4] }))
+        }
     }
 
     #[inline(always)]

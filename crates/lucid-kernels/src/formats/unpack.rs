@@ -62,6 +62,19 @@ pub(crate) trait Unpack: Block {
         unsafe { L::mix(each!(8, k => Self::codes::<L>(round, k)), Self::ORDER) }
     }
 
+    /// Whether there is [`Unpack::across`], for levels with [`Lanes::ACROSS`].
+    const ACROSS: bool = false;
+
+    /// The codes of blocks 2 · `pair` and 2 · `pair` + 1 of a round, of sixteen rows `stride` bytes from one to the next: vector k
+    /// of a block has the four codes from 4 · k on, of every row in its own lane.
+    ///
+    /// # Safety
+    /// As for every function of [`Lanes`]; there are sixteen rows from `round` on.
+    #[inline(always)]
+    unsafe fn across<L: Lanes>(_round: *const u8, _stride: usize, _pair: usize) -> [[L::B; 8]; 2] {
+        unreachable!("not asked for where ACROSS is false")
+    }
+
     /// The sixteen scales from group 16 · i of a round on; and the minima, or anything if the format has none.
     ///
     /// # Safety
@@ -75,6 +88,25 @@ pub(super) unsafe fn all_nibbles_at<L: Lanes, B: Block>(round: &[u8], at: usize)
     assert!(15 * B::BYTES + at + 16 <= round.len());
     // SAFETY: the last of the sixteen ends within the round.
     unsafe { L::nibbles_apart(round.as_ptr().add(at), B::BYTES) }
+}
+
+/// [`Unpack::across`] of nibbles from byte `at` of each block of a format of 32 values.
+#[inline(always)]
+pub(super) unsafe fn nibbles_across<L: Lanes, B: Block>(
+    round: *const u8,
+    stride: usize,
+    pair: usize,
+    at: usize,
+) -> [[L::B; 8]; 2] {
+    // SAFETY: the caller's word.
+    unsafe { each!(2, i => L::nibbles_apart(round.add((2 * pair + i) * B::BYTES + at), stride)) }
+}
+
+/// What a table says for each of two blocks' codes.
+#[inline(always)]
+pub(super) unsafe fn lookups<L: Lanes>(table: &[u8; 16], blocks: [[L::B; 8]; 2]) -> [[L::B; 8]; 2] {
+    // SAFETY: the caller's word.
+    unsafe { each!(2, i => each!(8, k => L::lookup(table, blocks[i][k]))) }
 }
 
 /// Blocks 2k and 2k + 1 of a format of 32 values.

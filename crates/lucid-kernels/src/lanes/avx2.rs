@@ -60,6 +60,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type I = I;
     type B = I;
     const FULL: bool = VNNI;
+    const ACROSS: bool = true;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
 

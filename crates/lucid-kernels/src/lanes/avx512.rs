@@ -46,6 +46,7 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     type I = __m512i;
     type B = __m512i;
     const FULL: bool = VNNI;
+    const ACROSS: bool = true;
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
 

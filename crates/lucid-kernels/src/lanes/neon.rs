@@ -73,6 +73,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     type I = I;
     type B = B;
     const FULL: bool = DOT == 2;
+    const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
 

@@ -248,6 +248,7 @@ impl Lanes for Scalar {
     }
 
     const FULL: bool = true;
+    const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 2;
 

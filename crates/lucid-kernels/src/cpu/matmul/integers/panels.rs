@@ -100,9 +100,9 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
                         (rests::<B>(w, row_bytes, rest), B::ROUND_BYTES)
                     };
                     let (rows, to, format) = (rows.len(), unpacked, PhantomData);
-                    lanes::run(m.level, UnpackRound::<B> { w, rows, stride, ahead, to, format });
-                    let (from, to, shape) = (unpacked, panel::<S>(panels, v, blocks), PhantomData);
-                    lanes::run(m.level, Pack::<S> { from, to, round, blocks, shape });
+                    let place = Place { panel: panel::<S>(panels, v, blocks), round, blocks };
+                    let codes = lanes::run(m.level, UnpackRound::<B> { w, rows, stride, ahead, to, place, format });
+                    lanes::run(m.level, Pack::<S> { from: unpacked, place, codes, shape: PhantomData });
                 }
             }
             lanes::run(
@@ -157,15 +157,49 @@ struct UnpackRound<'a, B> {
     /// Bytes from what is read to what is asked for meanwhile.
     ahead: usize,
     to: Unpacked,
+    place: Place,
     format: PhantomData<B>,
 }
 
+/// A round's places in a panel.
+#[derive(Clone, Copy)]
+struct Place {
+    panel: Unpacked,
+    round: usize,
+    /// Blocks of a row of the panel.
+    blocks: usize,
+}
+
+impl Place {
+    /// Where the codes of block `b` of the round begin.
+    #[inline(always)]
+    fn codes(&self, b: usize) -> *mut u8 {
+        self.panel.codes.wrapping_add(b * class_bytes(self.blocks) + self.round * ROUND)
+    }
+}
+
 impl<B: Unpack> Kernel for UnpackRound<'_, B> {
-    type Out = ();
+    /// Whether the codes wait to be packed. Where a level can, those of sixteen rows go to the panel at once.
+    type Out = bool;
 
     #[inline(always)]
-    unsafe fn at<L: Lanes>(self) {
-        let UnpackRound { w, rows, stride, ahead, to, .. } = self;
+    unsafe fn at<L: Lanes>(self) -> bool {
+        let UnpackRound { w, rows, stride, ahead, to, place, .. } = self;
+        let at_once = B::ACROSS && L::ACROSS && rows == 16;
+        if at_once {
+            assert!(w.len() >= 15 * stride + B::ROUND_BYTES);
+            for pair in 0..8 {
+                // SAFETY: sixteen rows of a round; a panel has room for it.
+                unsafe {
+                    let two = B::across::<L>(w.as_ptr(), stride, pair);
+                    for (i, vectors) in two.into_iter().enumerate() {
+                        for (k, vector) in vectors.into_iter().enumerate() {
+                            L::store_bytes(place.codes(2 * pair + i).add(64 * k), vector);
+                        }
+                    }
+                }
+            }
+        }
         for row in 0..rows {
             let round = &w[row * stride..][..B::ROUND_BYTES];
             // SAFETY: there is room for sixteen rows of a round; the level is the caller's. What is asked for need not exist.
@@ -174,8 +208,10 @@ impl<B: Unpack> Kernel for UnpackRound<'_, B> {
                     L::prefetch(round.as_ptr().wrapping_add(ahead + line));
                 }
                 let codes = to.codes.add(row * ROW_CODES);
-                for k in 0..8 {
-                    L::store_bytes(codes.add(64 * k), B::codes::<L>(round, k));
+                if !at_once {
+                    for k in 0..8 {
+                        L::store_bytes(codes.add(64 * k), B::codes::<L>(round, k));
+                    }
                 }
                 let groups = 32 / B::GROUP;
                 for g in 0..groups {
@@ -188,6 +224,7 @@ impl<B: Unpack> Kernel for UnpackRound<'_, B> {
                 }
             }
         }
+        !at_once
     }
 }
 
@@ -230,9 +267,9 @@ fn panel<S: Shape>(panels: Unpacked, v: usize, blocks: usize) -> Unpacked {
 /// Puts one round of sixteen unpacked rows into its places of a panel.
 struct Pack<S> {
     from: Unpacked,
-    to: Unpacked,
-    round: usize,
-    blocks: usize,
+    place: Place,
+    /// Whether the codes, too.
+    codes: bool,
     shape: PhantomData<S>,
 }
 
@@ -241,15 +278,15 @@ impl<S: Shape> Kernel for Pack<S> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let Pack { from, to, round, blocks, .. } = self;
+        let Pack { from, place, .. } = self;
+        let Place { panel: to, round, blocks } = place;
         // SAFETY: `from` holds sixteen rows of sixteen blocks and `to` is a panel of `blocks`; the level is the caller's. A vector of
         // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
         unsafe {
-            for b in (0..16).step_by(2) {
+            for b in (0..if self.codes { 16 } else { 0 }).step_by(2) {
                 let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * ROW_CODES + 32 * b).cast())));
                 for k in 0..16 {
-                    let class = b + k / 8;
-                    L::store(to.codes.add(class * class_bytes(blocks) + round * 512 + k % 8 * 64).cast(), columns[k]);
+                    L::store(place.codes(b + k / 8).add(k % 8 * 64).cast(), columns[k]);
                 }
             }
             let groups = 16 * S::GROUPS;
