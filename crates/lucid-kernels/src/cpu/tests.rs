@@ -314,6 +314,49 @@ fn attention_stays_within_the_derived_bound() {
     }
 }
 
+/// So whatever a type of cache costs a model is the rounding of keys and values: attention itself is that of floats.
+#[test]
+fn attention_over_any_cache_is_that_over_the_floats_it_holds() {
+    let m = machine();
+    for (kind, dim) in CacheType::ALL.into_iter().flat_map(|kind| [8, 64, 80].map(|dim| (kind, dim))) {
+        let n = 130;
+        let held = |x: &[f32]| -> Vec<f32> {
+            let head = |x: &[f32]| match kind {
+                CacheType::F32 => x.to_vec(),
+                CacheType::F16 => x.iter().map(|x| half::f16::from_f32_const(*x).to_f32_const()).collect(),
+                CacheType::Q8_0 => x
+                    .chunks(32)
+                    .flat_map(|x| {
+                        let largest = x.iter().fold(0f32, |max, x| max.max(x.abs()));
+                        let d = half::f16::from_f32_const(largest / 127.0).to_f32_const();
+                        x.iter().map(move |x| d * (x * (1.0 / d)).round_ties_even())
+                    })
+                    .collect(),
+            };
+            x.chunks(dim).flat_map(head).collect()
+        };
+        let attended = |kind, of: &dyn Fn(&[f32]) -> Vec<f32>| {
+            let layout = CacheLayout { kind, heads: 2, dim };
+            let (mut keys, mut values) = (vec![0xFF; layout.bytes(n)], vec![0xFF; layout.bytes(n)]);
+            for j in 0..n {
+                let (key, value) = (noise(2 * j as u64, 2 * dim), noise(2 * j as u64 + 1, 2 * dim));
+                layout.store(j, &of(&key), &of(&value), &mut keys, &mut values);
+            }
+            let (q, mut y) = (noise(999, 4 * dim), vec![0.0; 4 * dim]);
+            let cache = |_| Cache { keys: &keys, values: &values };
+            let place = Place { sequence: 0, position: n - 1 };
+            attention(&m, &q, &[place], &cache, layout, Heads { q: 4, kv: 2, dim }, 3.0, &mut y);
+            y
+        };
+        assert_eq!(
+            attended(kind, &<[f32]>::to_vec),
+            attended(CacheType::F32, &held),
+            "{}, {dim} dimensions",
+            kind.name()
+        );
+    }
+}
+
 #[test]
 fn rows_of_many_sequences_attend_as_if_alone() {
     let heads = Heads { q: 6, kv: 2, dim: 16 };
