@@ -10,7 +10,7 @@ use super::{
     Plan, Product,
     integers::Total,
     prepare::{Columns, Whole},
-    tiles::{PANELS, Strip, Sums, strips, with_tile},
+    tiles::{Ask, PANELS, Strip, Sums, strips, with_tile},
 };
 use crate::{
     cpu::{Machine, Parts},
@@ -115,7 +115,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 lanes::run(m.level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
             }
             let (panels, sums) = (base.at(panels), Sums::of(sums, base));
-            lanes::run(m.level, Multiply { x: &x, panels, sums, product, first, filled });
+            lanes::run(m.level, Multiply { x: &x, panels, sums, product, first, filled, threads: m.pool.threads() });
         }
     });
 }
@@ -255,6 +255,7 @@ struct Multiply<'a> {
     product: &'a Product<'a>,
     first: usize,
     filled: usize,
+    threads: usize,
 }
 
 impl Kernel for Multiply<'_> {
@@ -264,6 +265,8 @@ impl Kernel for Multiply<'_> {
     unsafe fn at<L: Lanes>(self) {
         let tiles = self.x.tiles;
         let panels = self.filled.div_ceil(16);
+        let steps = strips(self.product.n_in, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
+        let mut ask = Ask::new(self.product, self.first, self.threads, steps);
         for strip in strips(self.product.n_in, STRIP) {
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
@@ -271,6 +274,7 @@ impl Kernel for Multiply<'_> {
                     let wide = L::VECTORS.min(panels - v);
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
+                        ask.some::<L>();
                         with_tile!(2, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v));
                     }
                 }

@@ -194,11 +194,15 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
+    /// Bytes asked for at most. More would push panels out of a second cache of 1 MB.
+    const MOST: usize = 64 << 10;
+
     /// The weights that this thread is likely to need next, after those of the outputs from `first`: with as many tiles to come.
     pub(super) fn new(product: &Product<'a>, first: usize, threads: usize, tiles: usize) -> Ask<'a> {
         let start = (first + 16 * PANELS * threads).min(product.n_out);
         let end = (start + 16 * PANELS).min(product.n_out);
         let left = &product.w[start * product.row_bytes..end * product.row_bytes];
+        let left = &left[..left.len().min(Ask::MOST)];
         Ask { left, each: left.len().div_ceil(tiles).next_multiple_of(64) }
     }
 
