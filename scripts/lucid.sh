@@ -23,7 +23,7 @@ program() { # prints LUCID_BIN, or a release build of this checkout, made first
     if [ -z "$lucid" ]; then
         here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
         (cd "$here" && cargo build --release --quiet --package lucid-cli) ||
-            fail "Lucid could not be built (LUCID_BIN names a program that is)"
+            fail "Lucid could not be built; LUCID_BIN can name a program that has been"
         lucid=${CARGO_TARGET_DIR:-$here/target}/release/lucid
     fi
     command -v "$lucid" >/dev/null || usage "$lucid: there is no such program (LUCID_BIN)"

@@ -21,14 +21,14 @@ mod x86;
 
 use crate::level::{Isa, Level};
 
-/// How codes come from memory, for which a level may have an order each that suits it.
+/// The ways in which codes come from memory. For each, a level may mix them in an order of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Block by block.
     Together,
-    /// Halves of a block side by side in the bits of the same bytes ([`Lanes::nibbles_apart`]).
+    /// The two halves of a block share bytes ([`Lanes::nibbles_apart`]).
     Apart,
-    /// Two blocks side by side in the bits of the same bytes ([`Lanes::nibbles_in_runs`]).
+    /// Two blocks share bytes ([`Lanes::nibbles_in_runs`]).
     Runs,
 }
 
@@ -108,7 +108,8 @@ pub(crate) trait Lanes: Copy + 'static {
     unsafe fn splat_byte(c: u8) -> Self::B;
     /// 32 bytes from one place in memory, then 32 from another.
     unsafe fn two(p: *const u8, q: *const u8) -> Self::B;
-    /// The nibbles of sixteen bytes from one place in memory, then of sixteen from another: each time the low ones, then the high.
+    /// The nibbles of sixteen bytes from one place in memory, then of sixteen from another: each time the low ones, then the
+    /// high.
     unsafe fn nibbles(p: *const u8, q: *const u8) -> Self::B;
     /// `x & mask` for 32 bytes x from memory, then `(x >> n) & mask`, n below 8.
     unsafe fn twice(p: *const u8, n: u32, mask: u8) -> Self::B;
@@ -129,23 +130,25 @@ pub(crate) trait Lanes: Copy + 'static {
     /// Sums of the first and the second sixteen of 32 signed bytes from memory.
     unsafe fn sums_of_sixteen(p: *const i8) -> [i32; 2];
 
-    /// How many vectors of outputs, and how many rows, a micro-kernel holds in registers: products need one accumulator for each
-    /// pair in integers and one in floats.
+    /// How many vectors of outputs, and how many rows, a micro-kernel of integers holds in registers, with two accumulators
+    /// for each pair, one in integers and one in floats. Floats need only the second, and hold twice as many rows.
     const VECTORS: usize;
     /// See [`Lanes::VECTORS`].
     const ROWS: usize;
-    /// Whether [`Lanes::dot`] takes any `u8` for the weights. Where not, it takes `0 ..= 127`, and [`Lanes::dot_wide`] subtracts 128.
+    /// Whether [`Lanes::dot`] takes any `u8` for the weights. Where not, it takes `0 ..= 127`, and [`Lanes::dot_wide`]
+    /// subtracts 128.
     const FULL: bool;
     /// `acc + Σ u·x` over the four bytes of each lane, u unsigned, x signed and not −128.
     unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
     /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
     unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
-    /// 512 bytes, those of sixteen blocks one after the other, in an order in which [`Lanes::dot_mixed`] takes both of its sides.
+    /// 512 bytes, those of sixteen blocks one after the other, in an order in which [`Lanes::dot_mixed`] takes both of its
+    /// sides.
     unsafe fn mix(v: [Self::B; 8], order: Order) -> [Self::B; 8];
     /// Whether lane b of a vector belongs to block b in [`Order::Apart`]: vector k has word k of every block.
     const ACROSS: bool;
-    /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as those of blocks that have
-    /// the low nibbles in their first half and the high ones in their second.
+    /// The nibbles of sixteen bytes each of sixteen blocks, `stride` bytes from one to the next, mixed as those of blocks
+    /// that have the low nibbles in their first half and the high ones in their second.
     #[inline(always)]
     unsafe fn nibbles_apart(p: *const u8, stride: usize) -> [Self::B; 8] {
         // SAFETY: the caller vouches for the bytes.
@@ -154,8 +157,8 @@ pub(crate) trait Lanes: Copy + 'static {
             Self::mix(pairs, Order::Apart)
         }
     }
-    /// The nibbles of 128 bytes from one place in memory, then of 128 from another, mixed as those of blocks of which each two share
-    /// 32 bytes: the first has the low nibbles, the second the high ones.
+    /// The nibbles of 128 bytes from one place in memory, then of 128 from another, mixed as those of blocks of which each
+    /// two share 32 bytes: the first has the low nibbles, the second the high ones.
     #[inline(always)]
     unsafe fn nibbles_in_runs(p: *const u8, q: *const u8) -> [Self::B; 8] {
         // SAFETY: the caller vouches for the bytes.
@@ -164,7 +167,8 @@ pub(crate) trait Lanes: Copy + 'static {
             Self::mix(twos, Order::Runs)
         }
     }
-    /// The scales and the minima of two blocks of Q4_K or Q5_K from the sixteen bytes with which they begin: d · scale, and −m · min.
+    /// The scales and the minima of two blocks of Q4_K or Q5_K from the sixteen bytes with which they begin: d · scale, and
+    /// −m · min.
     #[inline(always)]
     unsafe fn six_bit_scales(p: *const u8, q: *const u8) -> [Self::F; 2] {
         // SAFETY: the caller vouches for sixteen bytes at both.
@@ -183,8 +187,8 @@ pub(crate) trait Lanes: Copy + 'static {
             [Self::mul(d, Self::from_i8([scales_p, scales_q])), Self::mul(m, Self::from_i8([mins_p, mins_q]))]
         }
     }
-    /// `Σ u·x`, or `Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second halves; u, and the
-    /// 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
+    /// `Σ u·x`, or `Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second halves; u, and
+    /// the 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
     unsafe fn dot_mixed(u: [Self::B; 8], x: *const i8, wide: bool, order: Order) -> (Self::I, Self::I);
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
@@ -198,8 +202,9 @@ pub(crate) trait Lanes: Copy + 'static {
 
 /// `each!(N, i => expression)`: the array of the expression for every i in 0..N.
 ///
-/// [`std::array::from_fn`] says the same with a closure, and a closure is a function of its own: one that has none of the level's
-/// instructions unless the compiler inlines it. Where it did not, every intrinsic became a call, and packing took ten times as long.
+/// [`std::array::from_fn`] says the same with a closure, and a closure is a function of its own: one that has none of the
+/// level's instructions unless the compiler inlines it. Where it did not, every intrinsic became a call, and packing took
+/// ten times as long.
 macro_rules! each {
     ($n:expr, $i:ident => $one:expr) => {{
         let mut all = {
@@ -334,9 +339,9 @@ pub(crate) unsafe fn largest<L: Lanes>(x: L::F) -> f32 {
 
 /// `eˣ`, within 2 units in the last place for results from 2⁻¹²⁴ to the largest f32; 0 below x = −86, infinite above 88.7.
 ///
-/// With n = round(x · log₂ e) and r = x − n·ln 2 ∈ ±0.35, eˣ = 2ⁿ · eʳ. ln 2 is subtracted in two parts, of which the first has
-/// so few bits that n times it is exact; eʳ is its Taylor polynomial of degree 7, off by r⁸/8! < 6·10⁻⁹ of it. The power comes in
-/// two factors, 2ⁿ⁻¹ and 2, because 2¹²⁸ is no f32.
+/// With n = round(x · log₂ e) and r = x − n·ln 2 ∈ ±0.35, eˣ = 2ⁿ · eʳ. ln 2 is subtracted in two parts, of which the first
+/// has so few bits that n times it is exact; eʳ is its Taylor polynomial of degree 7, off by r⁸/8! < 6·10⁻⁹ of it. The power
+/// comes in two factors, 2ⁿ⁻¹ and 2, because 2¹²⁸ is no f32.
 ///
 /// # Safety
 /// As for every function of [`Lanes`].

@@ -28,7 +28,8 @@ const STEPS: usize = 100_000;
 /// Operations that each thread does in [`int8_peak`].
 pub const INT8_PEAK_OPS: f64 = (STEPS * CHAINS * 128) as f64;
 
-/// 10⁹ operations (a product and an addition count as two) a second of dot products of bytes, from registers, with all threads.
+/// 10⁹ operations (a product and an addition count as two) a second of dot products of bytes, from registers, with all
+/// threads.
 pub fn int8_peak(m: &Machine) -> f64 {
     let threads = m.pool.threads();
     let begun = Instant::now();

@@ -17,9 +17,9 @@
 //! values   lanes are dimensions  y[query][v]      += p[query][j] · values[j][v]         v < 4
 //! ```
 //!
-//! This is the online softmax: whenever a tile brings a larger maximum, what has been summed so far is scaled down, so no more
-//! than one tile of scores exists at a time. Tiles begin at position 0, not at the query, so a row's roundings depend on its own
-//! position and on nothing else: neither on the rows beside it, nor on how the prompt was cut.
+//! This is the online softmax: whenever a tile brings a larger maximum, what has been summed so far is scaled down, so no
+//! more than one tile of scores exists at a time. Tiles begin at position 0, not at the query, so a row's roundings depend
+//! on its own position and on nothing else: neither on the rows beside it, nor on how the prompt was cut.
 
 use super::{
     Machine, Parts,
@@ -167,8 +167,8 @@ impl Kernel for Attend<'_, '_> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
         let (padded, n) = (self.layout.padded(), self.queries.len());
-        // SAFETY: the level's instructions exist; the places were planned for this buffer, with room for 32 queries and a tile; the
-        // cache holds every position up to the longest.
+        // SAFETY: the level's instructions exist; the places were planned for this buffer, with room for 32 queries and a
+        // tile; the cache holds every position up to the longest.
         unsafe {
             let at = |place: usize| self.base.at::<f32>(place);
             let (widened, q, scores) = (at(self.room.tile), at(self.room.q), at(self.room.scores));
@@ -190,7 +190,8 @@ impl Kernel for Attend<'_, '_> {
                     visible[i] = (position + 1).saturating_sub(first).min(TILE);
                 }
                 let tile = Tile { dim: self.layout.dim, padded, visible, widened, q, scores, sums };
-                // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is left over.
+                // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is
+                // left over.
                 let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
                 let mut ahead = Lines::of(self.seen(self.cache.values, first));
                 self.widen::<L, true>(first, widened);
@@ -319,8 +320,8 @@ impl Tile {
         }
     }
 
-    /// Raises the largest score of each of `n` queries to that of this tile, and returns what their sums shrink by. Scores beyond
-    /// what a query sees become −∞.
+    /// Raises the largest score of each of `n` queries to that of this tile, and returns what their sums shrink by. Scores
+    /// beyond what a query sees become −∞.
     #[inline(always)]
     unsafe fn shrink<L: Lanes>(&self, n: usize, max: &mut [f32; QUERIES]) -> [f32; QUERIES] {
         let before = *max;
@@ -398,8 +399,9 @@ impl Tile {
                         L::store(sums(i, v), y[i][v]);
                     }
                 }
-                // The rest of what some see further than others: a weight of zero instead would let a NaN or a sign through. Here the sums
-                // are in memory, because a compiler that finds them there and in registers keeps both up to date.
+                // The rest of what some see further than others: a weight of zero instead would let a NaN or a sign through.
+                // Here the sums are in memory, because a compiler that finds them there and in registers keeps both up to
+                // date.
                 for i in (0..n).filter(|&i| visible[i] > common) {
                     for v in 0..V {
                         let mut y = L::load(sums(i, v));

@@ -1,8 +1,8 @@
 //! Every kernel × every level of this machine equals its scalar twin, to the bit.
 //!
 //! Matrix products are compared with the plain loops of `matmul/twin.rs`. The other operations are one text over
-//! [`Lanes`](crate::lanes::Lanes), whose scalar form defines them; so they are compared with the scalar level. Sizes are odd, slices
-//! unaligned, and values include what arithmetic is bad at.
+//! [`Lanes`](crate::lanes::Lanes), whose scalar form defines them; so they are compared with the scalar level. Sizes are
+//! odd, slices unaligned, and values include what arithmetic is bad at.
 
 use super::{matmul::twin, *};
 use crate::{
@@ -20,7 +20,8 @@ fn assert_same(got: &[f32], want: &[f32], what: impl Fn(usize) -> String) {
     }
 }
 
-/// Noise with a share of awkward values: zeros of both signs, denormals, the ends of the range, and infinities and NaNs if wanted.
+/// Noise with a share of awkward values: zeros of both signs, denormals, the ends of the range, and infinities and NaNs if
+/// wanted.
 fn awkward(seed: u64, n: usize, infinite: bool) -> Vec<f32> {
     let mut x = noise(seed, n);
     let values = [0.0, -0.0, 1e-40, -1e-40, 1e-37, 3e38, -3e38, 1e-20, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
@@ -31,23 +32,34 @@ fn awkward(seed: u64, n: usize, infinite: bool) -> Vec<f32> {
     x
 }
 
+/// What the twin makes of every row of activations and every row of weights.
+fn twins(format: Format, w: &[u8], x: &[f32], n_in: usize, mode: Activations) -> Vec<f32> {
+    let dot = |x, w| twin::dot(format, w, x, mode);
+    x.chunks_exact(n_in).flat_map(|x| w.chunks_exact(format.row_bytes(n_in).unwrap()).map(move |w| dot(x, w))).collect()
+}
+
 /// Compares a product at a level with the twin; the weights begin at an odd address.
 fn check_product(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, mode: Activations) {
-    let row_bytes = format.row_bytes(n_in).unwrap();
-    let (n_out, rows) = (w.len() / row_bytes, x.len() / n_in);
+    check_against(&twins(format, w, x, n_in, mode), m, format, w, x, n_in, mode);
+}
+
+/// The same where the twin's outputs are known.
+fn check_against(want: &[f32], m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, mode: Activations) {
+    let (n_out, rows) = (w.len() / format.row_bytes(n_in).unwrap(), x.len() / n_in);
     let mut unaligned = vec![0u8; w.len() + 1];
     unaligned[1..].copy_from_slice(w);
     let mut y = vec![f32::NAN; rows * n_out];
     matmul(m, format, &unaligned[1..], x, n_in, &mut y, mode);
-    for (i, y) in y.iter().enumerate() {
-        let (t, o) = (i / n_out, i % n_out);
-        let want = twin::dot(format, &w[o * row_bytes..][..row_bytes], &x[t * n_in..][..n_in], mode);
+    assert_eq!(y.len(), want.len());
+    for (i, (y, want)) in y.iter().zip(want).enumerate() {
         assert_eq!(
             y.to_bits(),
             want.to_bits(),
-            "{} {} {mode:?} {rows} × {n_out} × {n_in} at row {t} output {o}: {y:e}, not {want:e}",
+            "{} {} {mode:?} {rows} × {n_out} × {n_in} at row {} output {}: {y:e}, not {want:e}",
             m.level,
-            format.name()
+            format.name(),
+            i / n_out,
+            i % n_out
         );
     }
 }
@@ -73,18 +85,24 @@ fn products_of_every_format_equal_their_twin() {
     }
 }
 
-/// Every number of rows up to 40, in one format of every shape of kernel: each tile of the micro-kernels.
+/// Every number of rows up to 40, in one format of every shape of kernel: each height of a tile, by one panel and by two, of a
+/// piece of four panels, of one that is not full, and of one for each of several threads.
 #[test]
 fn products_of_every_number_of_rows_equal_their_twin() {
     let formats =
         [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::Q2_K, Format::Q6_K, Format::F32, Format::F16, Format::BF16];
-    for level in Level::available() {
-        let m = Machine::new(level, 2);
-        for format in formats {
-            let n_in = if format.block_len() == 1 { 83 } else { 512 };
-            let w = random_rows(format, n_in, 37);
-            for rows in 1..=40 {
-                check_product(&m, format, &w, &noise(81, rows * n_in), n_in, Activations::Rounded);
+    for format in formats {
+        let n_in = if format.block_len() == 1 { 83 } else { 512 };
+        for (threads, n_out) in [(1, 4 * 64 + 13), (2, 37)] {
+            let (w, x) = (random_rows(format, n_in, n_out), noise(81, 40 * n_in));
+            let want = twins(format, &w, &x, n_in, Activations::Rounded);
+            for level in Level::available() {
+                let m = Machine::new(level, threads);
+                // 19 rows have shown every height
+                for rows in (1..=40).filter(|rows| n_out < 64 || *rows <= 19) {
+                    let (x, want) = (&x[..rows * n_in], &want[..rows * n_out]);
+                    check_against(want, &m, format, &w, x, n_in, Activations::Rounded);
+                }
             }
         }
     }

@@ -5,8 +5,8 @@
 //! gelu(x) = x / (1 + e⁻²ᵘ),  u = √(2/π) · (x + 0.044715 x³)        the tanh form: ½(1 + tanh u) = 1 / (1 + e⁻²ᵘ)
 //! ```
 //!
-//! Roundings of silu: e = exp(−x), s = 1 + e, x / s, times up. Of gelu: t = x·x, t = fma(t, 0.044715·c, c) with c = −2√(2/π), e =
-//! exp(t·x), then the same. exp is [`lanes::exp`].
+//! Roundings of silu: e = exp(−x), s = 1 + e, x / s, times up. Of gelu: t = x·x, t = fma(t, 0.044715·c, c) with c =
+//! −2√(2/π), e = exp(t·x), then the same. exp is [`lanes::exp`].
 
 use super::{Machine, Parts, add::GRAIN, partial};
 use crate::lanes::{self, Kernel, Lanes};

@@ -6,10 +6,10 @@
 //! values:         ╰ dimensions of position 0 │ dimensions of position 1 │ …
 //! ```
 //!
-//! The score of a query against sixteen keys is a sum over dimensions: with sixteen *positions* side by side, each step is one
-//! fused multiply-add of a vector with a number, and nothing is ever added across lanes. The weighted sum of values runs over
-//! positions, so there *dimensions* lie side by side. What attention reads at a time, 64 positions of one head, is one piece of
-//! memory in both. Heads are padded with zeros to a multiple of 16 dimensions (32 in q8_0).
+//! The score of a query against sixteen keys is a sum over dimensions: with sixteen *positions* side by side, each step is
+//! one fused multiply-add of a vector with a number, and nothing is ever added across lanes. The weighted sum of values runs
+//! over positions, so there *dimensions* lie side by side. What attention reads at a time, 64 positions of one head, is one
+//! piece of memory in both. Heads are padded with zeros to a multiple of 16 dimensions (32 in q8_0).
 //!
 //! In q8_0, 32 dimensions of a head and position share an f16 scale, and the scales come first: in keys sixteen for each 32
 //! dimensions, in values one. A stored value is the f32 `d · q` exactly, so attention computes the same for all types from the

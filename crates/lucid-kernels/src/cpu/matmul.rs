@@ -47,8 +47,8 @@ pub fn matmul(m: &Machine, format: Format, w: &[u8], x: &[f32], n_in: usize, y: 
     Product::new(format, w, x, n_in, y).compute(m, activations);
 }
 
-/// The same product, by which the gates that `y` holds are opened: `y = silu(y) · product`. To the bit what [`matmul`] and then
-/// [`silu_mul`](super::silu_mul) make, without the product ever being in memory.
+/// The same product, by which the gates that `y` holds are opened: `y = silu(y) · product`. To the bit what [`matmul`] and
+/// then [`silu_mul`](super::silu_mul) make, without the product ever being in memory.
 pub fn matmul_gated(
     m: &Machine,
     format: Format,
@@ -61,9 +61,9 @@ pub fn matmul_gated(
     Product { gated: true, ..Product::new(format, w, x, n_in, y) }.compute(m, activations);
 }
 
-/// 0..n cut up so that threads read long stretches of memory (what is asked for ahead of a piece's end, another thread may get), and
-/// yet end together: in each round, each thread takes half its share of what is left. These are where a round begins and how long
-/// its pieces are.
+/// 0..n cut up so that threads read long stretches of memory (what is asked for ahead of a piece's end, another thread may
+/// get), and yet end together: in each round, each thread takes half its share of what is left. These are where a round
+/// begins and how long its pieces are.
 fn rounds(n: usize, threads: usize) -> impl Iterator<Item = (usize, usize)> {
     let round = move |first: usize| (first < n).then(|| (first, ((n - first) / (2 * threads)).max(1)));
     std::iter::successors(round(0), move |(first, len)| round(first + threads * len))
@@ -108,7 +108,8 @@ impl<'a> Product<'a> {
         &self.w[o * self.row_bytes..(o + 1) * self.row_bytes]
     }
 
-    /// Runs `task` on ranges of outputs, multiples of sixteen but for the last: for a kernel of few rows or of panels.
+    /// Runs `task` on ranges of outputs, multiples of sixteen but for the last: for a kernel of few rows, or of panels, as
+    /// many as are multiplied at a time.
     fn run(&self, m: &Machine, few: bool, task: &(dyn Fn(Range<usize>, usize) + Sync)) {
         let threads = m.pool.threads();
         if few {

@@ -1,4 +1,5 @@
-//! BF16: little-endian half-width floats of 1 sign, 8 exponent and 7 mantissa bits, the upper half of an f32; one value a block.
+//! BF16: little-endian half-width floats of 1 sign, 8 exponent and 7 mantissa bits, the upper half of an f32; one value a
+//! block.
 
 use super::{Block, Encode, Format};
 

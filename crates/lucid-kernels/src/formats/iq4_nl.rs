@@ -85,16 +85,16 @@ impl Unpack for IQ4_NL {
     #[inline(always)]
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
-        unsafe {
-            let nibbles = all_nibbles_at::<L, Self>(round, 2);
-            each!(8, k => L::lookup(&UNEQUAL, nibbles[k]))
-        }
+        unsafe { lookups::<L>(&UNEQUAL, all_nibbles_at::<L, Self>(round, 2)) }
     }
 
     #[inline(always)]
     unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
         // SAFETY: the caller's word.
-        unsafe { lookups::<L>(&UNEQUAL, nibbles_across::<L, Self>(round, stride, pair, 2)) }
+        unsafe {
+            let nibbles = nibbles_across::<L, Self>(round, stride, pair, 2);
+            each!(2, i => lookups::<L>(&UNEQUAL, nibbles[i]))
+        }
     }
 
     #[inline(always)]

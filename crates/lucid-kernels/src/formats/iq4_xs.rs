@@ -87,7 +87,7 @@ impl Unpack for IQ4_XS {
         // SAFETY: the caller's word.
         unsafe {
             let groups = round.add(pair / 4 * Self::BYTES + 8 + 32 * (pair % 4));
-            lookups::<L>(&UNEQUAL, each!(2, i => L::nibbles_apart(groups.add(16 * i), stride)))
+            each!(2, i => lookups::<L>(&UNEQUAL, L::nibbles_apart(groups.add(16 * i), stride)))
         }
     }
 

@@ -111,16 +111,16 @@ impl Unpack for MXFP4 {
     #[inline(always)]
     unsafe fn mixed<L: Lanes>(round: &[u8]) -> [L::B; 8] {
         // SAFETY: the caller's word.
-        unsafe {
-            let nibbles = all_nibbles_at::<L, Self>(round, 1);
-            each!(8, k => L::lookup(&FLOATS, nibbles[k]))
-        }
+        unsafe { lookups::<L>(&FLOATS, all_nibbles_at::<L, Self>(round, 1)) }
     }
 
     #[inline(always)]
     unsafe fn across<L: Lanes>(round: *const u8, stride: usize, pair: usize) -> [[L::B; 8]; 2] {
         // SAFETY: the caller's word.
-        unsafe { lookups::<L>(&FLOATS, nibbles_across::<L, Self>(round, stride, pair, 1)) }
+        unsafe {
+            let nibbles = nibbles_across::<L, Self>(round, stride, pair, 1);
+            each!(2, i => lookups::<L>(&FLOATS, nibbles[i]))
+        }
     }
 
     #[inline(always)]

@@ -74,8 +74,8 @@ impl Unpack for Q6_K {
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         let (block, k) = within::<Self>(round, k);
-        // SAFETY: the caller's word. Of 64 bytes the low nibbles come first; their high bits are the lowest and third pair of bits of 32
-        // bytes, which `twice` puts at bits 0 and 4, and their second and fourth.
+        // SAFETY: the caller's word. Of 64 bytes the low nibbles come first; their high bits are the lowest and third pair
+        // of bits of 32 bytes, which `twice` puts at bits 0 and 4, and their second and fourth.
         unsafe {
             let low = L::shift_and(bytes_at::<L>(block, 64 * (k / 2)), 4 * (k as u32 % 2), 15);
             let high = twice_at::<L>(block, 128 + 32 * (k / 2), 2, 0x33);

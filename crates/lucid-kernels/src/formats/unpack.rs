@@ -6,11 +6,12 @@
 //! weightᵢ = scale_g · (codeᵢ − OFFSET) + min_g          g = i / GROUP,  GROUP = 16 or 32
 //! ```
 //!
-//! with unsigned byte codes, f32 scales (products of a block's scale and its groups' small integers: exact), and in some formats
-//! minima (exact, too). [`Unpack`] reads the three from memory into registers; what follows knows no format any more.
+//! with unsigned byte codes, f32 scales (products of a block's scale and its groups' small integers: exact), and in some
+//! formats minima (exact, too). [`Unpack`] reads the three from memory into registers; what follows knows no format any
+//! more.
 //!
-//! It does so from a *round* of 512 weights, whole blocks in every format: codes come 64 at a time, as many as a register of 64 bytes
-//! holds, and scales sixteen at a time. So no lane is ever idle, however small the blocks are.
+//! It does so from a *round* of 512 weights, whole blocks in every format: codes come 64 at a time, as many as a register of
+//! 64 bytes holds, and scales sixteen at a time. So no lane is ever idle, however small the blocks are.
 //!
 //! ```text
 //! a round:   Q4_0   │d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│d n│      16 blocks of 32
@@ -62,14 +63,14 @@ pub(crate) trait Unpack: Block {
         unsafe { L::mix(each!(8, k => Self::codes::<L>(round, k)), Self::ORDER) }
     }
 
-    /// Whether there is [`Unpack::across`], for levels with [`Lanes::ACROSS`].
+    /// Whether there is [`Unpack::across`].
     const ACROSS: bool = false;
 
-    /// The codes of blocks 2 · `pair` and 2 · `pair` + 1 of a round, of sixteen rows `stride` bytes from one to the next: vector k
-    /// of a block has the four codes from 4 · k on, of every row in its own lane.
+    /// The codes of blocks 2 · `pair` and 2 · `pair` + 1 of a round, of sixteen rows `stride` bytes from one to the next:
+    /// vector k of a block has the four codes from 4 · k on, those of row r in lane r. Only at levels with [`Lanes::ACROSS`].
     ///
     /// # Safety
-    /// As for every function of [`Lanes`]; there are sixteen rows from `round` on.
+    /// As for every function of [`Lanes`]; sixteen rows have a round from `round` on, and `pair` is below 8.
     #[inline(always)]
     unsafe fn across<L: Lanes>(_round: *const u8, _stride: usize, _pair: usize) -> [[L::B; 8]; 2] {
         unreachable!("not asked for where ACROSS is false")
@@ -102,11 +103,11 @@ pub(super) unsafe fn nibbles_across<L: Lanes, B: Block>(
     unsafe { each!(2, i => L::nibbles_apart(round.add((2 * pair + i) * B::BYTES + at), stride)) }
 }
 
-/// What a table says for each of two blocks' codes.
+/// What a table says for each of 512 codes.
 #[inline(always)]
-pub(super) unsafe fn lookups<L: Lanes>(table: &[u8; 16], blocks: [[L::B; 8]; 2]) -> [[L::B; 8]; 2] {
+pub(super) unsafe fn lookups<L: Lanes>(table: &[u8; 16], codes: [L::B; 8]) -> [L::B; 8] {
     // SAFETY: the caller's word.
-    unsafe { each!(2, i => each!(8, k => L::lookup(table, blocks[i][k]))) }
+    unsafe { each!(8, k => L::lookup(table, codes[k])) }
 }
 
 /// Blocks 2k and 2k + 1 of a format of 32 values.
@@ -122,7 +123,8 @@ pub(super) fn block<B: Block>(round: &[u8], i: usize) -> &[u8] {
     &round[i * B::BYTES..(i + 1) * B::BYTES]
 }
 
-/// Of a format of more than 32 values, the block that holds codes from 64 · k on, and how many times 64 of its own come before.
+/// Of a format of more than 32 values, the block that holds codes from 64 · k on, and how many times 64 of its own come
+/// before.
 #[inline(always)]
 pub(super) fn within<B: Block>(round: &[u8], k: usize) -> (&[u8], usize) {
     (block::<B>(round, k * 64 / B::LEN), k % (B::LEN / 64))

@@ -7,7 +7,8 @@ use std::arch::x86_64::*;
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512<const VNNI: bool>;
 
-/// Where the sixteen blocks' first halves lie in two vectors of sums; the second halves are four lanes on. See [`Lanes::dot_mixed`].
+/// Where the sixteen blocks' first halves lie in two vectors of sums; the second halves are four lanes on. See
+/// [`Lanes::dot_mixed`].
 const FIRST_HALVES: [i32; 16] = [0, 8, 1, 9, 2, 10, 3, 11, 16, 24, 17, 25, 18, 26, 19, 27];
 /// The same where sums of low nibbles are in one vector, and those of high ones in the other.
 const FIRST_HALVES_OF_RUNS: [i32; 16] = [0, 16, 8, 24, 1, 17, 9, 25, 2, 18, 10, 26, 3, 19, 11, 27];
@@ -321,7 +322,8 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
 
     #[inline(always)]
     unsafe fn mix(v: [__m512i; 8], order: Order) -> [__m512i; 8] {
-        // SAFETY: the trait's contract. Adding up four vectors of products adds up whole halves of blocks, each in a lane of its own.
+        // SAFETY: the trait's contract. Adding up four vectors of products adds up whole halves of blocks, each in a lane of
+        // its own.
         unsafe {
             let [a, b, c, d, e, f, g, h] = match order {
                 Order::Together => v,

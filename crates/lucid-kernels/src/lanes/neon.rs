@@ -374,8 +374,8 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
 
     #[inline(always)]
     unsafe fn dot_mixed(u: [B; 8], x: *const i8, wide: bool, _: Order) -> (I, I) {
-        // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1 and 3 the
-        // second.
+        // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1
+        // and 3 the second.
         unsafe {
             let v: [I; 8] = each!(8, i => {
                 let (zero, x) = (Self::splat_i32(0), Self::load_bytes(x.add(64 * i).cast()));

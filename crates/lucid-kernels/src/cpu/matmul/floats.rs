@@ -18,6 +18,7 @@ use crate::{
     lanes::{self, Kernel, Lanes, each},
     level::Level,
 };
+use std::ops::Range;
 
 /// Up to this many rows, weights are read row by row; from here on, in panels.
 const FEW: usize = 4;
@@ -103,20 +104,18 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     product.run(m, false, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
-        for first in outputs.clone().step_by(16 * PANELS) {
-            let filled = (outputs.end - first).min(16 * PANELS);
-            for (v, first_row) in (first..first + filled).step_by(16).enumerate() {
-                // A row past the end repeats the last one; its lane goes nowhere.
-                let w = std::array::from_fn(|i| {
-                    let to = base.at::<f32>(rows).wrapping_add(i * vectors * 16);
-                    bytes((first_row + i).min(outputs.end - 1), to)
-                });
-                let to = base.at::<f32>(panels).wrapping_add(v * panel_floats(vectors));
-                lanes::run(m.level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
-            }
-            let (panels, sums) = (base.at(panels), Sums::of(sums, base));
-            lanes::run(m.level, Multiply { x: &x, panels, sums, product, first, filled, threads: m.pool.threads() });
+        assert!(outputs.len() <= 16 * PANELS, "there is room for so many panels");
+        for (v, first_row) in outputs.clone().step_by(16).enumerate() {
+            // A row past the end repeats the last one; its lane goes nowhere.
+            let w = std::array::from_fn(|i| {
+                let to = base.at::<f32>(rows).wrapping_add(i * vectors * 16);
+                bytes((first_row + i).min(outputs.end - 1), to)
+            });
+            let to = base.at::<f32>(panels).wrapping_add(v * panel_floats(vectors));
+            lanes::run(m.level, Pack { w, width, n: product.n_in, to, tails: base.at(tails) });
         }
+        let (panels, sums) = (base.at(panels), Sums::of(sums, base));
+        lanes::run(m.level, Multiply { x: &x, panels, sums, product, outputs, threads: m.pool.threads() });
     });
 }
 
@@ -183,7 +182,8 @@ impl<const ROWS: usize, const WIDTH: u8> Kernel for DotRows<'_, ROWS, WIDTH> {
         let DotRows { x, w, n, i, p: out } = self;
         let width = [Width::F32, Width::F16, Width::Bf16][WIDTH as usize];
         let step = 16 * bytes_of(width);
-        // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the caller's.
+        // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the
+        // caller's.
         unsafe {
             let mut p = [L::splat(0.0); ROWS];
             for v in 0..n / 16 {
@@ -253,8 +253,7 @@ struct Multiply<'a> {
     panels: *const f32,
     sums: Sums,
     product: &'a Product<'a>,
-    first: usize,
-    filled: usize,
+    outputs: Range<usize>,
     threads: usize,
 }
 
@@ -264,9 +263,9 @@ impl Kernel for Multiply<'_> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
         let tiles = self.x.tiles;
-        let panels = self.filled.div_ceil(16);
-        let steps = strips(self.product.n_in, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
-        let mut ask = Ask::new(self.product, self.first, self.threads, steps);
+        let panels = self.outputs.len().div_ceil(16);
+        let calls = strips(self.product.n_in, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
+        let mut ask = Ask::new(self.product, &self.outputs, self.threads, calls);
         for strip in strips(self.product.n_in, STRIP) {
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
@@ -282,7 +281,7 @@ impl Kernel for Multiply<'_> {
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put::<L>(t, self.first, self.sums.row(t), panels) }
+            unsafe { self.product.put::<L>(t, self.outputs.start, self.sums.row(t), panels) }
         }
     }
 }
@@ -302,6 +301,7 @@ impl Multiply<'_> {
             let x = self.x.of(strip, row);
             for round in 0..strip.rounds.len() {
                 let x = x.add(round * ROWS);
+                // Up to eight rows of two rounds are a line.
                 if round % 2 == 0 || ROWS > 8 {
                     L::prefetch(x.wrapping_add(AHEAD_IN_TILE * ROWS).cast());
                 }

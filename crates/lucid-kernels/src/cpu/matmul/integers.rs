@@ -9,10 +9,11 @@
 //!                              p = fma(scale · d, sum, p)                                     one instruction for 16 blocks
 //! ```
 //!
-//! So a weight is read once, is unpacked once, and meets every row while it is in registers; what is kept in memory is p, one
-//! vector for each row. Its sixteen lanes are added in order only at the end; sixteen weight rows share one transposition for
-//! that. Weights are read in address order (sixteen interleaved rows would defeat the processor's prefetcher), unless the activations of
-//! several rows are more than L1 holds: then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly.
+//! So a weight is read once, is unpacked once, and meets every row while it is in registers; what is kept in memory is p,
+//! one vector for each row. Its sixteen lanes are added in order only at the end; sixteen weight rows share one
+//! transposition for that. Weights are read in address order (sixteen interleaved rows would defeat the processor's
+//! prefetcher), unless the activations of several rows are more than L1 holds: then in strips of a few rounds of sixteen
+//! rows. The lines ahead are asked for explicitly.
 //!
 //! # Many rows: lanes are outputs
 //!
@@ -100,8 +101,8 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     });
 }
 
-/// Some rounds of up to sixteen weight rows against all rows of activations; what they add to the sixteen partial sums of row t
-/// and weight row o goes to `sums[o · T + t]`, of T rows.
+/// Some rounds of up to sixteen weight rows against all rows of activations; what they add to the sixteen partial sums of
+/// row t and weight row o goes to `sums[o · T + t]`, of T rows.
 struct DotRows<'a, B> {
     x: Rounded,
     /// From the first of the rounds of the first row.
@@ -126,7 +127,8 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
             let w = &w[o * stride..][..rounds.len() * B::ROUND_BYTES];
             for (i, round) in w.chunks_exact(B::ROUND_BYTES).enumerate() {
                 let i = rounds.start + i;
-                // SAFETY: activations are whole rounds in all arrays; the level is the caller's. What is asked for need not exist.
+                // SAFETY: activations are whole rounds in all arrays; the level is the caller's. What is asked for need not
+                // exist.
                 unsafe {
                     for line in (0..B::ROUND_BYTES).step_by(64) {
                         L::prefetch(round.as_ptr().wrapping_add(ahead + line));
@@ -143,7 +145,8 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                     for (t, sum) in sums.iter_mut().enumerate() {
                         let at = (i * x.rows + t) * 16;
                         let q = x.q.add(at * 32);
-                        // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is too much.
+                        // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is
+                        // too much.
                         let lowered = B::WIDE && !L::FULL;
                         let (mut first, mut second) = L::dot_mixed(codes, q, lowered, B::ORDER);
                         if B::GROUP == 32 {
@@ -175,8 +178,8 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
     }
 }
 
-/// Adds the sixteen partial sums of each of up to sixteen outputs of row `t`, in order, from zero, and writes them. From output to
-/// output it is `stride` sums.
+/// Adds the sixteen partial sums of each of up to sixteen outputs of row `t`, in order, from zero, and writes them. From
+/// output to output it is `stride` sums.
 pub(super) struct Total<'a> {
     pub(super) sums: &'a [[f32; 16]],
     pub(super) stride: usize,

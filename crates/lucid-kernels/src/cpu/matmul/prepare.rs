@@ -14,9 +14,9 @@ use crate::{
 
 /// Rows of activations rounded to eight bits. Blocks are padded with zeros to whole rounds of sixteen.
 ///
-/// Round by round, in it row by row: block b of row t of T is number `(b / 16 · T + t) · 16 + b % 16`. Of each there are: `q` 32 bytes,
-/// but those of a round are mixed ([`Lanes::mix`]); `d` the scale; and for each group `start`, what the integer sum starts from,
-/// −OFFSET · Σq, and `sum`, the f32 d · Σq.
+/// Round by round, in it row by row: block b of row t of T is number `(b / 16 · T + t) · 16 + b % 16`. Of each there are:
+/// `q` 32 bytes, but those of a round are mixed ([`Lanes::mix`]); `d` the scale; and for each group `start`, what the
+/// integer sum starts from, −OFFSET · Σq, and `sum`, the f32 d · Σq.
 #[derive(Clone, Copy)]
 pub(super) struct Rounded {
     pub(super) rows: usize,
@@ -123,7 +123,8 @@ impl Kernel for RoundRow<'_> {
     unsafe fn at<L: Lanes>(self) {
         for b in 0..self.blocks {
             let at = (b / 16 * self.rows + self.row) * 16 + b % 16;
-            // SAFETY: block b of this row in arrays of rows · blocks, each row written by one thread; the level is the caller's.
+            // SAFETY: block b of this row in arrays of rows · blocks, each row written by one thread; the level is the
+            // caller's.
             unsafe {
                 let Block { q, d, sums } = Block::of::<L>(self.x, b, self.group);
                 self.base.at::<[i8; 32]>(self.q).add(at).write(q);
@@ -272,8 +273,8 @@ impl Whole {
     }
 }
 
-/// Rows of f32 activations as panels meet them: strip by strip (tiles.rs), in it tile by tile, in it value by value, each value of
-/// all rows of the tile.
+/// Rows of f32 activations as panels meet them: strip by strip (tiles.rs), in it tile by tile, in it value by value, each
+/// value of all rows of the tile.
 pub(super) struct Columns {
     pub(super) tiles: Tiles,
     rows: usize,

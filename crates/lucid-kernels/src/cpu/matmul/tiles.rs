@@ -10,8 +10,8 @@
 //!   rows of activations, tile by tile:  ▓▓ ▓▓ ▓▓ ▓▓ …   … all tiles pass, in the order in which they lie in memory
 //! ```
 //!
-//! A micro-kernel holds a tile of rows by one panel or two in registers. The sixteen classes come one after the other; the partial sums
-//! of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
+//! A micro-kernel holds a tile of rows by one panel or two in registers. The sixteen classes come one after the other; the
+//! partial sums of a class wait in memory from strip to strip, and the sum of the finished classes from class to class.
 
 use super::Product;
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 };
 use std::ops::Range;
 
-/// Panels at a time. Each reads all activations once, and writes a piece of every row of outputs, which lie pages apart: so four.
+/// Panels at a time. Each reads all activations once, and writes a piece of every row of outputs, which lie pages apart: so
+/// four.
 pub(super) const PANELS: usize = 4;
 
 /// Rows in tiles: as few as can be, as equal as can be, the higher ones first.
@@ -34,7 +35,7 @@ pub(super) struct Tiles {
 }
 
 impl Tiles {
-    /// Of so many rows, for the micro-kernels of a level: of `times` its rows.
+    /// Of so many rows, for micro-kernels that hold `times` · [`Lanes::ROWS`] of them.
     pub(super) fn new(level: Level, rows: usize, times: usize) -> Tiles {
         let count = rows.div_ceil(times * lanes::run(level, Height));
         Tiles { count, height: rows / count, higher: rows % count }
@@ -48,7 +49,7 @@ impl Tiles {
     }
 }
 
-/// Rows of a micro-kernel.
+/// [`Lanes::ROWS`] of a level.
 struct Height;
 
 impl Kernel for Height {
@@ -197,10 +198,11 @@ impl<'a> Ask<'a> {
     /// Bytes asked for at most. More would push panels out of a second cache of 1 MB.
     const MOST: usize = 64 << 10;
 
-    /// The weights that this thread is likely to need next, after those of the outputs from `first`: with as many tiles to come.
-    pub(super) fn new(product: &Product<'a>, first: usize, threads: usize, tiles: usize) -> Ask<'a> {
-        let start = (first + 16 * PANELS * threads).min(product.n_out);
-        let end = (start + 16 * PANELS).min(product.n_out);
+    /// The weights that one of so many threads will probably multiply after a piece of outputs, in a share for each of so
+    /// many tiles.
+    pub(super) fn new(product: &Product<'a>, piece: &Range<usize>, threads: usize, tiles: usize) -> Ask<'a> {
+        let start = (piece.start + piece.len() * threads).min(product.n_out);
+        let end = (start + piece.len()).min(product.n_out);
         let left = &product.w[start * product.row_bytes..end * product.row_bytes];
         let left = &left[..left.len().min(Ask::MOST)];
         Ask { left, each: left.len().div_ceil(tiles).next_multiple_of(64) }
@@ -221,7 +223,8 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Calls `$call` with constants for the height of a tile and its width in panels, which micro-kernels take at compile time.
+/// Calls `$call` with constants for the height of a tile, at most `$times` · [`Lanes::ROWS`], and its width in panels:
+/// micro-kernels take them at compile time.
 macro_rules! with_tile {
     ($times:expr, $rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {
         with_tile!(@arms $times, $rows, $panels, $ROWS, $PANELS, $call,
@@ -233,8 +236,8 @@ macro_rules! with_tile {
             $(($r, $p) => {
                 const $ROWS: usize = $r;
                 const $PANELS: usize = $p;
-                // Taller or wider than the level's registers hold is never asked for, and so not compiled.
-                if $r <= $times * L::ROWS && $p <= L::VECTORS { $call }
+                // Higher or wider than the level's registers hold is not compiled.
+                if $r <= $times * L::ROWS && $p <= L::VECTORS { $call } else { unreachable!("a tile is not that large") }
             })*
             _ => unreachable!("a tile has at most twelve rows and two panels"),
         }

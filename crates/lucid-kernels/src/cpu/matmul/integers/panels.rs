@@ -8,9 +8,9 @@
 //!   end of a class:        y[v][t] = y[v][t] + p[v][t]
 //! ```
 //!
-//! `tiles.rs` draws the order of all that. Weights are met in L1, and what a tile needs of the activations lies in one piece and in
-//! order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes stay
-//! unsigned, as the instruction wants them.
+//! `tiles.rs` draws the order of all that. Weights are met in L1, and what a tile needs of the activations lies in one piece
+//! and in order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes
+//! stay unsigned, as the instruction wants them.
 
 use super::rests;
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     formats::unpack::ROUND,
     lanes::{self, Kernel, Lanes, each},
 };
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 /// Rounds in a strip: 4 panels × 512 bytes × 11 leave a third of a small L1 to everything else.
 const STRIP: usize = 11;
@@ -82,34 +82,33 @@ fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
         let (unpacked, panels) = (rows.of(base), panels.of(base));
         let sums = Sums::of(sums, base);
-        for first in outputs.clone().step_by(16 * PANELS) {
-            let filled = (outputs.end - first).min(16 * PANELS);
-            for v in 0..filled.div_ceil(16) {
-                // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
-                let rows = first + 16 * v..outputs.end.min(first + 16 * v + 16);
-                let w = &product.w[rows.start * row_bytes..rows.end * row_bytes];
-                for round in 0..blocks / 16 {
-                    let from = round * B::ROUND_BYTES;
-                    // Meanwhile the next round of the same rows is asked for, and at their end the next panel's first.
-                    let ahead = if round + 1 < blocks / 16 { B::ROUND_BYTES } else { 16 * row_bytes - from };
-                    let (w, stride) = if from + B::ROUND_BYTES <= row_bytes {
-                        (&w[from..], row_bytes)
-                    } else {
-                        // SAFETY: planned for a round of sixteen rows.
-                        let rest = unsafe { base.slice::<u8>(rest, 16 * B::ROUND_BYTES) };
-                        (rests::<B>(w, row_bytes, rest), B::ROUND_BYTES)
-                    };
-                    let (rows, to, format) = (rows.len(), unpacked, PhantomData);
-                    let place = Place { panel: panel::<S>(panels, v, blocks), round, blocks };
-                    let codes = lanes::run(m.level, UnpackRound::<B> { w, rows, stride, ahead, to, place, format });
-                    lanes::run(m.level, Pack::<S> { from: unpacked, place, codes, shape: PhantomData });
-                }
+        assert!(outputs.len() <= 16 * PANELS, "there is room for so many panels");
+        for v in 0..outputs.len().div_ceil(16) {
+            // The last panel of a matrix may have fewer rows; its other lanes hold what was there before and go nowhere.
+            let first = outputs.start + 16 * v;
+            let rows = first..outputs.end.min(first + 16);
+            let w = &product.w[rows.start * row_bytes..rows.end * row_bytes];
+            for round in 0..blocks / 16 {
+                let from = round * B::ROUND_BYTES;
+                // Meanwhile the next round of the same rows is asked for, and at their end the next panel's first.
+                let ahead = if round + 1 < blocks / 16 { B::ROUND_BYTES } else { 16 * row_bytes - from };
+                let (w, stride) = if from + B::ROUND_BYTES <= row_bytes {
+                    (&w[from..], row_bytes)
+                } else {
+                    // SAFETY: planned for a round of sixteen rows.
+                    let rest = unsafe { base.slice::<u8>(rest, 16 * B::ROUND_BYTES) };
+                    (rests::<B>(w, row_bytes, rest), B::ROUND_BYTES)
+                };
+                let (rows, to, format) = (rows.len(), unpacked, PhantomData);
+                let place = Place { panel: panel::<S>(panels, v, blocks), round, blocks };
+                let codes = lanes::run(m.level, UnpackRound::<B> { w, rows, stride, ahead, to, place, format });
+                lanes::run(m.level, Pack::<S> { from: unpacked, place, codes, shape: PhantomData });
             }
-            lanes::run(
-                m.level,
-                Multiply::<S> { x: &x, panels, blocks, sums, product, first, filled, threads, shape: PhantomData },
-            );
         }
+        lanes::run(
+            m.level,
+            Multiply::<S> { x: &x, panels, blocks, sums, product, outputs, threads, shape: PhantomData },
+        );
     });
 }
 
@@ -147,7 +146,8 @@ struct Unpacked {
 /// Bytes from one unpacked row to the next: a round, and a line more so that rows do not share cache sets.
 const ROW_CODES: usize = ROUND + 64;
 
-/// Unpacks one round of up to sixteen weight rows, which together fit L1.
+/// Unpacks one round of up to sixteen weight rows, which together fit L1; codes straight to their place in the panel where the
+/// level can.
 struct UnpackRound<'a, B> {
     /// From the round of the first row.
     w: &'a [u8],
@@ -189,7 +189,7 @@ impl<B: Unpack> Kernel for UnpackRound<'_, B> {
         if at_once {
             assert!(w.len() >= 15 * stride + B::ROUND_BYTES);
             for pair in 0..8 {
-                // SAFETY: sixteen rows of a round; a panel has room for it.
+                // SAFETY: sixteen rows have a round, a panel has room for it, and the level is the caller's.
                 unsafe {
                     let two = B::across::<L>(w.as_ptr(), stride, pair);
                     for (i, vectors) in two.into_iter().enumerate() {
@@ -280,8 +280,8 @@ impl<S: Shape> Kernel for Pack<S> {
     unsafe fn at<L: Lanes>(self) {
         let Pack { from, place, .. } = self;
         let Place { panel: to, round, blocks } = place;
-        // SAFETY: `from` holds sixteen rows of sixteen blocks and `to` is a panel of `blocks`; the level is the caller's. A vector of
-        // f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
+        // SAFETY: `from` holds sixteen rows of sixteen blocks and `to` is a panel of `blocks`; the level is the caller's. A
+        // vector of f32 carries four codes in each lane here; loads, shuffles and stores do not look at them.
         unsafe {
             for b in (0..if self.codes { 16 } else { 0 }).step_by(2) {
                 let columns = L::transpose(each!(16, i => L::load(from.codes.add(i * ROW_CODES + 32 * b).cast())));
@@ -312,8 +312,7 @@ struct Multiply<'a, S> {
     blocks: usize,
     sums: Sums,
     product: &'a Product<'a>,
-    first: usize,
-    filled: usize,
+    outputs: Range<usize>,
     threads: usize,
     shape: PhantomData<S>,
 }
@@ -324,9 +323,9 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
         let tiles = self.x.tiles;
-        let panels = self.filled.div_ceil(16);
-        let steps = strips(self.product.n_in / 32, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
-        let mut ask = Ask::new(self.product, self.first, self.threads, steps);
+        let panels = self.outputs.len().div_ceil(16);
+        let calls = strips(self.product.n_in / 32, STRIP).count() * tiles.count * panels.div_ceil(L::VECTORS);
+        let mut ask = Ask::new(self.product, &self.outputs, self.threads, calls);
         for strip in strips(self.product.n_in / 32, STRIP) {
             for tile in 0..tiles.count {
                 let rows = tiles.rows(tile);
@@ -342,7 +341,7 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
         }
         for t in 0..self.product.rows {
             // SAFETY: there are sums of each row; every output is in one piece; the level is the caller's.
-            unsafe { self.product.put::<L>(t, self.first, self.sums.row(t), panels) }
+            unsafe { self.product.put::<L>(t, self.outputs.start, self.sums.row(t), panels) }
         }
     }
 }
