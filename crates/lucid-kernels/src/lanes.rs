@@ -187,9 +187,18 @@ pub(crate) trait Lanes: Copy + 'static {
             [Self::mul(d, Self::from_i8([scales_p, scales_q])), Self::mul(m, Self::from_i8([mins_p, mins_q]))]
         }
     }
-    /// `Σ u·x`, or `Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second halves; u, and
-    /// the 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and [`Lanes::dot_wide`].
-    unsafe fn dot_mixed(u: [Self::B; 8], x: *const i8, wide: bool, order: Order) -> (Self::I, Self::I);
+    /// `start + Σ u·x`, or `start + Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second
+    /// halves; u, and the 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and
+    /// [`Lanes::dot_wide`].
+    unsafe fn dot_mixed(
+        start: [Self::I; 2],
+        u: [Self::B; 8],
+        x: *const i8,
+        wide: bool,
+        order: Order,
+    ) -> (Self::I, Self::I);
+    /// Whether the codes of a round and the sums of eight rows of activations stay in registers together.
+    const HELD: bool;
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.

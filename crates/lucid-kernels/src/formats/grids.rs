@@ -24,7 +24,7 @@
 //! eight there is always an even number of minuses, because the encoder flips its least important value where there is not.
 
 use super::unpack::{bytes_at, floats};
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// The 256 points of IQ2_XXS.
 pub(super) static IQ2_XXS: [[i8; 8]; 256] = points(IQ2_XXS_SET, [8, 25, 43], Sums::Even);
@@ -151,9 +151,9 @@ pub(super) fn signs_of_sevens(words: [u32; 2]) -> u64 {
 /// Sixteen four-bit scales s as d · (½ + s) / 4.
 #[inline(always)]
 pub(super) unsafe fn half_up_scales<L: Lanes>(d: f32, nibbles: &[u8]) -> [L::F; 2] {
-    let scale = |g: usize| d * (0.5 + f32::from((nibbles[g / 2] >> (4 * (g % 2))) & 15)) * 0.25;
+    let nibble = |g: usize| f32::from((nibbles[g / 2] >> (4 * (g % 2))) & 15);
     // SAFETY: the caller's word.
-    unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
+    unsafe { [floats::<L>(each!(16, g => d * (0.5 + nibble(g)) * 0.25)); 2] }
 }
 
 /// 64 codes of eight points of −1, 0 and 1 in eighths, each moved up or down by one of them, and raised by 16.

@@ -23,7 +23,7 @@ use super::{
     u16_at,
     unpack::{Unpack, block, floats, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Sixteen groups of 16 values: two points out of 2,048 with a shift each, and a three-bit scale.
 pub struct IQ1_M;
@@ -70,8 +70,8 @@ impl Unpack for IQ1_M {
         // SAFETY: the caller's word.
         unsafe {
             let d = L::f16((0..4).fold(0, |d, j| d | (words[j] >> 12) << (4 * j)));
-            let scale = |g: usize| d * f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1) * 0.125;
-            [floats::<L>(std::array::from_fn(scale)); 2]
+            let odd = |g: usize| f32::from(2 * ((words[g / 4] >> (3 * (g % 4))) & 7) + 1);
+            [floats::<L>(each!(16, g => d * odd(g) * 0.125)); 2]
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{
     Block, Format, f16_at, grids, u16_at,
     unpack::{Unpack, block, floats, half_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Eight groups of 32 values: four points out of 2,048, a three-bit scale, and a shift.
 pub struct IQ1_S;
@@ -65,11 +65,10 @@ impl Unpack for IQ1_S {
     unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let scale = |g: usize| {
+            [floats::<L>(each!(16, g => {
                 let block = block::<Self>(round, g / 8);
                 half_at::<L>(block, 0) * f32::from(2 * ((u16_at(block, 34 + 2 * (g % 8)) >> 12) & 7) + 1) * 0.125
-            };
-            [floats::<L>(std::array::from_fn(scale)); 2]
+            })); 2]
         }
     }
 }

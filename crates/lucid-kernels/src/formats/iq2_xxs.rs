@@ -16,7 +16,7 @@ use super::{
     Block, Format, f16_at, grids, u32_at,
     unpack::{Unpack, block, floats, half_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Eight groups of 32 values: four points out of 256, their signs, and a four-bit scale.
 pub struct IQ2_XXS;
@@ -55,11 +55,10 @@ impl Unpack for IQ2_XXS {
     unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let scale = |g: usize| {
+            [floats::<L>(each!(16, g => {
                 let block = block::<Self>(round, g / 8);
                 half_at::<L>(block, 0) * (0.5 + (u32_at(block, 6 + 8 * (g % 8)) >> 28) as f32) * 0.25
-            };
-            [floats::<L>(std::array::from_fn(scale)); 2]
+            })); 2]
         }
     }
 }

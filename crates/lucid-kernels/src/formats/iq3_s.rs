@@ -17,7 +17,7 @@ use super::{
     Block, Format, f16_at, grids,
     unpack::{Unpack, block, floats, half_at, u64_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Eight groups of 32 values: eight points out of 512, their signs, and a four-bit scale.
 pub struct IQ3_S;
@@ -58,12 +58,11 @@ impl Unpack for IQ3_S {
     unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let scale = |g: usize| {
+            [floats::<L>(each!(16, g => {
                 let block = block::<Self>(round, g / 8);
                 let s = (block[106 + g % 8 / 2] >> (4 * (g % 2))) & 15;
                 half_at::<L>(block, 0) * f32::from(1 + 2 * s)
-            };
-            [floats::<L>(std::array::from_fn(scale)); 2]
+            })); 2]
         }
     }
 }

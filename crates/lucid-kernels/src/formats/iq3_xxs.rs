@@ -15,7 +15,7 @@ use super::{
     Block, Format, f16_at, grids, u32_at,
     unpack::{Unpack, block, floats, half_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Eight groups of 32 values: eight points out of 256, their signs, and a four-bit scale.
 pub struct IQ3_XXS;
@@ -57,11 +57,10 @@ impl Unpack for IQ3_XXS {
     unsafe fn scales<L: Lanes>(round: &[u8], _: usize) -> [L::F; 2] {
         // SAFETY: the caller's word.
         unsafe {
-            let scale = |g: usize| {
+            [floats::<L>(each!(16, g => {
                 let block = block::<Self>(round, g / 8);
                 half_at::<L>(block, 0) * (0.5 + (u32_at(block, 66 + 4 * (g % 8)) >> 28) as f32) * 0.5
-            };
-            [floats::<L>(std::array::from_fn(scale)); 2]
+            })); 2]
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
     mxfp4::{E2M1_TWICE, FLOATS},
     unpack::{Unpack, block, bytes_at, floats, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Lanes, each};
 
 /// Four groups of 16 four-bit floats and an eight-bit float for each.
 pub struct NVFP4;
@@ -73,8 +73,7 @@ impl Unpack for NVFP4 {
 
     #[inline(always)]
     unsafe fn scales<L: Lanes>(round: &[u8], i: usize) -> [L::F; 2] {
-        let scale = |g: usize| half_scale(block::<Self>(round, 4 * i + g / 4)[g % 4]);
         // SAFETY: the caller's word.
-        unsafe { [floats::<L>(std::array::from_fn(scale)); 2] }
+        unsafe { [floats::<L>(each!(16, g => half_scale(block::<Self>(round, 4 * i + g / 4)[g % 4]))); 2] }
     }
 }

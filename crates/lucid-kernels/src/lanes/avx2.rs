@@ -63,6 +63,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     const ACROSS: bool = true;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
+    const HELD: bool = false;
 
     small_in_avx2!();
 
@@ -392,11 +393,11 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [I; 8], x: *const i8, wide: bool, order: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [I; 8], x: *const i8, wide: bool, order: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             if order == Order::Apart {
-                let mut sums = [Self::splat_i32(0); 2];
+                let mut sums = start;
                 for i in 0..8 {
                     let (sum, x) = (sums[i / 4], Self::load_bytes(x.add(64 * i).cast()));
                     sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
@@ -417,7 +418,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
             };
             let (a, b) = halves(fours[0], fours[1]);
             let (c, d) = halves(fours[2], fours[3]);
-            ([a, c], [b, d])
+            (Self::add_i32(start[0], [a, c]), Self::add_i32(start[1], [b, d]))
         }
     }
 
@@ -437,10 +438,16 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     unsafe fn transpose(v: [F; 16]) -> [F; 16] {
         // SAFETY: the trait's contract.
         unsafe {
-            // Four squares of eight by eight: rows 0–7 or 8–15 by columns 0–7 or 8–15.
-            let square = |rows: usize, half: usize| transpose8(each!(8, i => v[8 * rows + i][half]));
-            let (a, b, c, d) = (square(0, 0), square(1, 0), square(0, 1), square(1, 1));
-            each!(16, i => if i < 8 { [a[i], b[i]] } else { [c[i - 8], d[i - 8]] })
+            // Squares of eight by eight: rows 0–7 and 8–15 by columns 0–7, then by columns 8–15.
+            let mut y = v;
+            for half in 0..2 {
+                let a = transpose8(each!(8, i => v[i][half]));
+                let b = transpose8(each!(8, i => v[8 + i][half]));
+                for i in 0..8 {
+                    y[8 * half + i] = [a[i], b[i]];
+                }
+            }
+            y
         }
     }
 }

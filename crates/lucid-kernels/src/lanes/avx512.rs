@@ -50,6 +50,7 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     const ACROSS: bool = true;
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
+    const HELD: bool = VNNI;
 
     small_in_avx2!();
 
@@ -366,10 +367,16 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [__m512i; 8], x: *const i8, wide: bool, order: Order) -> (__m512i, __m512i) {
+    unsafe fn dot_mixed(
+        start: [__m512i; 2],
+        u: [__m512i; 8],
+        x: *const i8,
+        wide: bool,
+        order: Order,
+    ) -> (__m512i, __m512i) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
-            let mut sums = [_mm512_setzero_si512(); 2];
+            let mut sums = if order == Order::Apart { start } else { [_mm512_setzero_si512(); 2] };
             for i in 0..8 {
                 let x = _mm512_loadu_si512(x.add(64 * i).cast());
                 let sum = sums[i / 4];
@@ -383,7 +390,10 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
             let first = _mm512_loadu_si512(first.as_ptr().cast());
             let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
             let [low, high] = sums;
-            (_mm512_permutex2var_epi32(low, first, high), _mm512_permutex2var_epi32(low, second, high))
+            (
+                _mm512_add_epi32(start[0], _mm512_permutex2var_epi32(low, first, high)),
+                _mm512_add_epi32(start[1], _mm512_permutex2var_epi32(low, second, high)),
+            )
         }
     }
 

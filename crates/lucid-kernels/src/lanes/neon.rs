@@ -76,6 +76,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
+    const HELD: bool = false;
 
     simple! {
         add(a, b) = vaddq_f32;
@@ -373,7 +374,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [B; 8], x: *const i8, wide: bool, _: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [B; 8], x: *const i8, wide: bool, _: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1
         // and 3 the second.
         unsafe {
@@ -385,7 +386,8 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
                 let pair = |v: I| vpaddq_s32(v[r], v[r + 2]);
                 vpaddq_s32(pair(v[2 * i]), pair(v[2 * i + 1]))
             };
-            (quarters!(i => halves(i, 0)), quarters!(i => halves(i, 1)))
+            let [first, second] = start;
+            (quarters!(i => vaddq_s32(first[i], halves(i, 0))), quarters!(i => vaddq_s32(second[i], halves(i, 1))))
         }
     }
 

@@ -251,6 +251,7 @@ impl Lanes for Scalar {
     const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 2;
+    const HELD: bool = false;
 
     #[inline(always)]
     unsafe fn dot(acc: [i32; 16], u: [u8; 64], x: [u8; 64]) -> [i32; 16] {
@@ -272,7 +273,13 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(u: [[u8; 64]; 8], x: *const i8, wide: bool, _: Order) -> ([i32; 16], [i32; 16]) {
+    unsafe fn dot_mixed(
+        [first, second]: [[i32; 16]; 2],
+        u: [[u8; 64]; 8],
+        x: *const i8,
+        wide: bool,
+        _: Order,
+    ) -> ([i32; 16], [i32; 16]) {
         // SAFETY: the caller vouches for 512 bytes.
         let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
         let offset = if wide { 128 } else { 0 };
@@ -280,7 +287,10 @@ impl Lanes for Scalar {
             let u = u[i / 4][i % 4 * 16..][..16].iter();
             u.zip(x[i]).map(|(&u, x)| (i32::from(u) - offset) * i32::from(x)).sum()
         };
-        (std::array::from_fn(|block| half(2 * block)), std::array::from_fn(|block| half(2 * block + 1)))
+        (
+            std::array::from_fn(|block| first[block] + half(2 * block)),
+            std::array::from_fn(|block| second[block] + half(2 * block + 1)),
+        )
     }
 
     #[inline(always)]

@@ -9,8 +9,8 @@
 //!                              p = fma(scale · d, sum, p)                                     one instruction for 16 blocks
 //! ```
 //!
-//! So a weight is read once, is unpacked once, and meets every row while it is in registers; what is kept in memory is p,
-//! one vector for each row. Its sixteen lanes are added in order only at the end; sixteen weight rows share one
+//! So a weight is read once, is unpacked once, and meets every row while it is in registers, together with p, one vector for
+//! each row, where there are enough of them ([`Lanes::HELD`]). Its sixteen lanes are added in order only at the end; sixteen weight rows share one
 //! transposition for that. Weights are read in address order (sixteen interleaved rows would defeat the processor's
 //! prefetcher), unless the activations of several rows are more than L1 holds: then in strips of a few rounds of sixteen
 //! rows. The lines ahead are asked for explicitly.
@@ -41,7 +41,7 @@ pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
 }
 
 /// Bytes of activations, with what belongs to them, that stay in L1 while sixteen weight rows pass by.
-const STRIP: usize = 20 << 10;
+const STRIP: usize = 23 << 10;
 
 /// Up to sixteen weight rows, or what they have after their last whole round, with zeros after it: a round of each.
 fn rests<'a, B: Unpack>(w: &[u8], row_bytes: usize, to: &'a mut [u8]) -> &'a [u8] {
@@ -60,7 +60,10 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let x = Rounded::new(m, product, (B::GROUP, B::OFFSET, B::ORDER), &mut scratch.shared);
     let (row_bytes, rounds) = (product.row_bytes, x.blocks * 32 / ROUND);
     let whole = row_bytes / B::ROUND_BYTES;
-    let strip = (STRIP / (x.rows * (ROUND + 4 * 64))).max(1);
+    // What a round needs: codes, scales, and of each group where sums start and, for minima, what codes add up to.
+    let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (1 + usize::from(B::MINS)));
+    let strips = (whole * x.rows * bytes_of_round).div_ceil(STRIP).max(1);
+    let strip = whole.div_ceil(strips).max(1);
     let mut plan = Plan::default();
     let sums = plan.room::<[f32; 16]>(16 * x.rows);
     let rest = plan.room::<u8>(16 * B::ROUND_BYTES);
@@ -122,9 +125,40 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
+        // SAFETY: the level is the caller's.
+        unsafe {
+            match (L::HELD, self.x.rows) {
+                (true, 1) => self.rows::<L, 1>(),
+                (true, 2) => self.rows::<L, 2>(),
+                (true, 3) => self.rows::<L, 3>(),
+                (true, 4) => self.rows::<L, 4>(),
+                (true, 5) => self.rows::<L, 5>(),
+                (true, 6) => self.rows::<L, 6>(),
+                (true, 7) => self.rows::<L, 7>(),
+                (true, 8) => self.rows::<L, 8>(),
+                _ => self.rows::<L, 0>(),
+            }
+        }
+    }
+}
+
+impl<B: Unpack> DotRows<'_, B> {
+    /// With ROWS rows of activations, so that their sums stay in registers from round to round; with 0, as many as there are,
+    /// and sums in memory.
+    #[inline(always)]
+    unsafe fn rows<L: Lanes, const ROWS: usize>(self) {
         let DotRows { x, w, rows, stride, rounds, ahead, sums, .. } = self;
-        for (o, sums) in sums.chunks_exact_mut(x.rows).take(rows).enumerate() {
+        let height = if ROWS == 0 { x.rows } else { ROWS };
+        for (o, sums) in sums.chunks_exact_mut(height).take(rows).enumerate() {
             let w = &w[o * stride..][..rounds.len() * B::ROUND_BYTES];
+            // SAFETY: arrays of sixteen; the level is the caller's.
+            let mut p = unsafe {
+                let mut p = [L::splat(0.0); FEW];
+                for t in 0..height {
+                    p[t] = L::load(sums[t].as_ptr());
+                }
+                p
+            };
             for (i, round) in w.chunks_exact(B::ROUND_BYTES).enumerate() {
                 let i = rounds.start + i;
                 // SAFETY: activations are whole rounds in all arrays; the level is the caller's. What is asked for need not
@@ -142,37 +176,37 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
                         scales = L::evens_and_odds(scale, more_scales);
                         mins = L::evens_and_odds(min, more_mins);
                     }
-                    for (t, sum) in sums.iter_mut().enumerate() {
-                        let at = (i * x.rows + t) * 16;
+                    for t in 0..height {
+                        let at = (i * height + t) * 16;
                         let q = x.q.add(at * 32);
                         // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is
                         // too much.
                         let lowered = B::WIDE && !L::FULL;
-                        let (mut first, mut second) = L::dot_mixed(codes, q, lowered, B::ORDER);
+                        let mut start = [L::splat_i32(0); 2];
+                        for g in 0..if lowered { 0 } else { 32 / B::GROUP } {
+                            start[g] = L::load_i32(x.start[g].add(at));
+                        }
+                        let (mut first, second) = L::dot_mixed(start, codes, q, lowered, B::ORDER);
                         if B::GROUP == 32 {
                             first = L::add_i32(first, second);
                         }
-                        if !lowered {
-                            first = L::add_i32(first, L::load_i32(x.start[0].add(at)));
-                        }
                         let d = L::load(x.d.add(at));
-                        let mut p = L::load(sum.as_ptr());
-                        p = L::fma(L::mul(scales.0, d), L::to_f32(first), p);
+                        p[t] = L::fma(L::mul(scales.0, d), L::to_f32(first), p[t]);
                         if B::GROUP == 16 {
-                            if !lowered {
-                                second = L::add_i32(second, L::load_i32(x.start[1].add(at)));
-                            }
-                            p = L::fma(L::mul(scales.1, d), L::to_f32(second), p);
+                            p[t] = L::fma(L::mul(scales.1, d), L::to_f32(second), p[t]);
                         }
                         if B::MINS {
-                            p = L::fma(mins.0, L::load(x.sum[0].add(at)), p);
+                            p[t] = L::fma(mins.0, L::load(x.sum[0].add(at)), p[t]);
                             if B::GROUP == 16 {
-                                p = L::fma(mins.1, L::load(x.sum[1].add(at)), p);
+                                p[t] = L::fma(mins.1, L::load(x.sum[1].add(at)), p[t]);
                             }
                         }
-                        L::store(sum.as_mut_ptr(), p);
                     }
                 }
+            }
+            for t in 0..height {
+                // SAFETY: as above.
+                unsafe { L::store(sums[t].as_mut_ptr(), p[t]) }
             }
         }
     }
