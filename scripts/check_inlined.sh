@@ -11,14 +11,17 @@ fi
 # A function of the standard library that takes a closure counts where a function of Lucid calls it.
 calls=$(objdump -d --no-show-raw-insn "$binary" | awk '
     /^[0-9a-f]+ </ { sub(/^[0-9a-f]+ /, ""); caller = $0; next }
-    !/\t(call|jmp|bl|b) / { next }
+    !/\t(callq?|jmpq?|bl|b) / { next }
     { callee = substr($0, index($0, "<")) ":" }
-    callee ~ /core_arch/ { instructions[caller] = callee; next }
-    caller ~ /lucid/ { from_lucid[callee] = 1 }
-    END { for (f in instructions) if (f ~ /lucid/ || f in from_lucid) print f, instructions[f] }')
+    caller ~ /lucid_kernels/ { from_lucid[callee] = found = 1 }
+    callee ~ /core_arch/ { instructions[caller] = callee }
+    END {
+        if (!found) print "no function of lucid_kernels is named in it: is it stripped?"
+        for (f in instructions) if ((f ~ /lucid/ || f in from_lucid) && n++ < 20) print f, instructions[f]
+    }')
 if [ -n "$calls" ]; then
-    printf '%s\n' "$calls" | head -20
-    echo "FAILED: these functions of $binary call instructions instead of having them: write each! for array::map and from_fn, and a loop for a closure"
+    printf '%s\n' "$calls"
+    echo "FAILED: $binary calls instructions instead of having them: write each! for array::map and from_fn, a loop for a closure"
     exit 1
 fi
 echo "no instruction of a kernel in $binary is a call"

@@ -32,6 +32,17 @@ pub(crate) enum Order {
     Runs,
 }
 
+/// How large codes are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codes {
+    /// Below 16.
+    Small,
+    /// Below 128.
+    Narrow,
+    /// Any byte, 128 more than is meant.
+    Wide,
+}
+
 /// Sixteen lanes of f32 and i32 at one level.
 ///
 /// # Safety
@@ -135,13 +146,25 @@ pub(crate) trait Lanes: Copy + 'static {
     const VECTORS: usize;
     /// See [`Lanes::VECTORS`].
     const ROWS: usize;
-    /// Whether [`Lanes::dot`] takes any `u8` for the weights. Where not, it takes `0 ..= 127`, and [`Lanes::dot_wide`]
-    /// subtracts 128.
-    const FULL: bool;
-    /// `acc + Σ u·x` over the four bytes of each lane, u unsigned, x signed and not −128.
-    unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
-    /// `acc + Σ (u − 128)·x` over the four bytes of each lane. Only called where not [`Lanes::FULL`].
-    unsafe fn dot_wide(acc: Self::I, u: Self::B, x: Self::B) -> Self::I;
+    /// Whether the codes of a round and the sums of eight rows of activations stay in registers together.
+    const HELD: bool;
+    /// Whether the instruction for bytes does not take all of them, so that [`Lanes::dot`] takes 128 from
+    /// [`Codes::Wide`] on the way.
+    const LOWERS: bool;
+    /// `begin(start)`, one to eight [`Lanes::dot`], and `end(start)` make `start + Σ u·x`, over four bytes in each lane.
+    /// Between them, sums of [`Codes::Small`] may be of 16 bits: 8 · 2 · 15 · 127 fits.
+    #[inline(always)]
+    unsafe fn begin(start: Self::I, _: Codes) -> Self::I {
+        start
+    }
+    /// One step of a sum: `acc + Σ u·x`, or `acc + Σ (u − 128)·x` of wide codes where [`Lanes::LOWERS`]. u is unsigned, x
+    /// signed and not −128.
+    unsafe fn dot(acc: Self::I, u: Self::B, x: Self::B, codes: Codes) -> Self::I;
+    /// See [`Lanes::begin`].
+    #[inline(always)]
+    unsafe fn end(_start: Self::I, acc: Self::I, _: Codes) -> Self::I {
+        acc
+    }
     /// 512 bytes, those of sixteen blocks one after the other, in an order in which [`Lanes::dot_mixed`] takes both of its
     /// sides.
     unsafe fn mix(v: [Self::B; 8], order: Order) -> [Self::B; 8];
@@ -187,18 +210,15 @@ pub(crate) trait Lanes: Copy + 'static {
             [Self::mul(d, Self::from_i8([scales_p, scales_q])), Self::mul(m, Self::from_i8([mins_p, mins_q]))]
         }
     }
-    /// `start + Σ u·x`, or `start + Σ (u − 128)·x` if `wide`, over the first halves of sixteen blocks, and over their second
-    /// halves; u, and the 512 bytes x from memory, are mixed in the same way. Limits as for [`Lanes::dot`] and
-    /// [`Lanes::dot_wide`].
+    /// `start + Σ u·x` over the first halves of sixteen blocks, and over their second halves; u, and the 512 bytes x from
+    /// memory, are mixed in the same way. Limits as for [`Lanes::dot`].
     unsafe fn dot_mixed(
         start: [Self::I; 2],
         u: [Self::B; 8],
         x: *const i8,
-        wide: bool,
+        codes: Codes,
         order: Order,
     ) -> (Self::I, Self::I);
-    /// Whether the codes of a round and the sums of eight rows of activations stay in registers together.
-    const HELD: bool;
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
@@ -376,3 +396,53 @@ pub(crate) unsafe fn exp<L: Lanes>(x: L::F) -> L::F {
 /// ln 2 to fifteen bits, and the rest of it.
 const LN_2_HIGH: f32 = 0.693_145_75; // 0x3F317200
 const LN_2_LOW: f32 = 1.428_606_8e-6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Eight steps of a sum, of the same four codes and activations in every lane.
+    struct Eight(Codes, [u8; 4], [i8; 4]);
+
+    impl Kernel for Eight {
+        type Out = [f32; 16];
+
+        #[inline(always)]
+        unsafe fn at<L: Lanes>(self) -> [f32; 16] {
+            let Eight(codes, u, x) = self;
+            let mut sums = [0.0; 16];
+            // SAFETY: four bytes each, and sixteen sums; the level is the caller's.
+            unsafe {
+                let (u, start) = (L::splat_bytes(u.as_ptr().cast()), start(codes, x));
+                let start = L::splat_i32(if codes == Codes::Wide && L::LOWERS { 0 } else { start });
+                let mut sum = L::begin(start, codes);
+                for _ in 0..8 {
+                    sum = L::dot(sum, u, L::splat_bytes(x.as_ptr()), codes);
+                }
+                L::store(sums.as_mut_ptr(), L::to_f32(L::end(start, sum, codes)));
+            }
+            sums
+        }
+    }
+
+    /// What the sum of eight steps starts from: 128 is what wide codes are too much by.
+    fn start(codes: Codes, x: [i8; 4]) -> i32 {
+        let sum: i32 = x.iter().map(|&x| i32::from(x)).sum();
+        -8 * sum * if codes == Codes::Wide { 128 } else { 5 }
+    }
+
+    #[test]
+    fn sums_of_the_largest_codes_and_activations_are_exact() {
+        for level in Level::available() {
+            for (codes, most) in [(Codes::Small, 15), (Codes::Narrow, 127), (Codes::Wide, 255)] {
+                for u in [[most; 4], [0; 4], [most, 0, most, 1], [most / 2; 4]] {
+                    for x in [[127; 4], [-127; 4], [127, -127, 127, -127], [0, 1, -1, 127]] {
+                        let products = u.iter().zip(x).map(|(&u, x)| i32::from(u) * i32::from(x));
+                        let want = start(codes, x) + 8 * products.sum::<i32>();
+                        assert_eq!(run(level, Eight(codes, u, x)), [want as f32; 16], "{level}, {u:?} and {x:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -89,9 +89,8 @@ fn products_of_every_format_equal_their_twin() {
 /// piece of four panels, of one that is not full, and of one for each of several threads.
 #[test]
 fn products_of_every_number_of_rows_equal_their_twin() {
-    let formats =
-        [Format::Q4_0, Format::Q4_1, Format::Q8_0, Format::Q2_K, Format::Q6_K, Format::F32, Format::F16, Format::BF16];
-    for format in formats {
+    let integers = [Format::Q4_0, Format::Q5_0, Format::Q8_0, Format::Q4_1, Format::Q5_1, Format::Q6_K, Format::Q2_K];
+    for format in integers.into_iter().chain([Format::F32, Format::F16, Format::BF16]) {
         let n_in = if format.block_len() == 1 { 83 } else { 512 };
         for (threads, n_out) in [(1, 4 * 64 + 13), (2, 37)] {
             let (w, x) = (random_rows(format, n_in, n_out), noise(81, 40 * n_in));
@@ -172,18 +171,19 @@ fn products_of_wild_numbers_equal_their_twin() {
     }
 }
 
-/// The largest codes and activations, all of one sign: sums at the edge of what 16 bits hold.
+/// Large codes and the largest activations, all of one sign. Of these bytes, all but two are finite as an f16 scale, too.
 #[test]
 fn products_of_the_largest_codes_equal_their_twin() {
     for level in Level::available() {
         let m = Machine::new(level, 1);
         for format in weight_formats().filter(|f| f.block_len() > 1) {
             let n_in = format.block_len().max(32) * 4;
-            for byte in [0x00, 0x7F, 0x80, 0xFF] {
+            for byte in [0x00, 0x7F, 0x80, 0xBF, 0xFF] {
                 let w = vec![byte; 3 * format.row_bytes(n_in).unwrap()];
                 for value in [1.0, -1.0] {
-                    check_product(&m, format, &w, &vec![value; 5 * n_in], n_in, Activations::Rounded);
-                    check_product(&m, format, &w, &vec![value; n_in], n_in, Activations::Rounded);
+                    for rows in [1, 5, 11] {
+                        check_product(&m, format, &w, &vec![value; rows * n_in], n_in, Activations::Rounded);
+                    }
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::{
     Block, Format, f16_at,
     unpack::{Unpack, one_each, u64_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Codes, Lanes};
 
 /// 128 signs and an f16 scale.
 pub struct Q1_0;
@@ -34,6 +34,7 @@ impl Block for Q1_0 {
 
 impl Unpack for Q1_0 {
     const OFFSET: u8 = 1;
+    const CODES: Codes = Codes::Small;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

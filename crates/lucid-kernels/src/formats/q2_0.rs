@@ -14,7 +14,7 @@ use super::{
     Block, Format, f16_at, u16_at,
     unpack::{Unpack, bytes_at, neighbours_of_two_bits, one_each, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Codes, Lanes};
 
 /// 64 two-bit steps, offset by 1, and an f16 scale.
 pub struct Q2_0;
@@ -36,6 +36,7 @@ impl Block for Q2_0 {
 
 impl Unpack for Q2_0 {
     const OFFSET: u8 = 1;
+    const CODES: Codes = Codes::Small;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

@@ -20,7 +20,7 @@ use super::{
     search::{Steps, codes, nested_lines, put_f16, starts},
     unpack::{LOW_NIBBLES, Unpack, block, half_at, of_sixteen, twos_at, u64_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Codes, Lanes};
 
 /// Sixteen groups of 16 two-bit steps, a scale and a minimum of four bits for each.
 pub struct Q2_K;
@@ -70,6 +70,7 @@ impl Encode for Q2_K {
 impl Unpack for Q2_K {
     const GROUP: usize = 16;
     const OFFSET: u8 = 0;
+    const CODES: Codes = Codes::Small;
     const MINS: bool = true;
 
     #[inline(always)]

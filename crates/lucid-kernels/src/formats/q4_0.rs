@@ -16,7 +16,7 @@ use super::{
     search::{Group, Steps, array, as_scale, codes, put_f16},
     unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_across, nibbles_at},
 };
-use crate::lanes::{Lanes, Order};
+use crate::lanes::{Codes, Lanes, Order};
 
 /// 32 four-bit steps, offset by 8, and an f16 scale.
 pub struct Q4_0;
@@ -64,6 +64,7 @@ pub(super) fn put_nibbles(bytes: &mut [u8], codes: [u8; 32]) {
 
 impl Unpack for Q4_0 {
     const OFFSET: u8 = 8;
+    const CODES: Codes = Codes::Small;
     const ORDER: Order = Order::Apart;
     const ACROSS: bool = true;
 

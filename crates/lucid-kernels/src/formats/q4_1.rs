@@ -16,7 +16,7 @@ use super::{
     search::{Group, Steps, array, as_f16, as_scale, codes, put_f16, starts},
     unpack::{Unpack, all_nibbles_at, halves_at, neighbours, nibbles_across, nibbles_at},
 };
-use crate::lanes::{Lanes, Order};
+use crate::lanes::{Codes, Lanes, Order};
 
 /// 32 four-bit steps above an f16 minimum, with an f16 scale.
 pub struct Q4_1;
@@ -55,6 +55,7 @@ impl Encode for Q4_1 {
 
 impl Unpack for Q4_1 {
     const OFFSET: u8 = 0;
+    const CODES: Codes = Codes::Small;
     const MINS: bool = true;
     const ORDER: Order = Order::Apart;
     const ACROSS: bool = true;

@@ -28,7 +28,7 @@ use super::{
     search::{Steps, codes, nested_lines, put_f16, starts},
     unpack::{Unpack, block, twice_at, within},
 };
-use crate::lanes::{Lanes, Order, each};
+use crate::lanes::{Codes, Lanes, Order, each};
 
 /// Eight groups of 32 four-bit steps, a scale and a minimum of six bits for each.
 pub struct Q4_K;
@@ -106,6 +106,7 @@ pub(super) unsafe fn of_two_blocks<L: Lanes, B: Block>(round: &[u8]) -> [L::F; 2
 
 impl Unpack for Q4_K {
     const OFFSET: u8 = 0;
+    const CODES: Codes = Codes::Small;
     const MINS: bool = true;
     const ORDER: Order = Order::Runs;
     const ACROSS: bool = true;

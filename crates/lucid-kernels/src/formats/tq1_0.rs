@@ -22,7 +22,7 @@ use super::{
     search::{Group, Steps, array, as_scale, codes, put_f16},
     unpack::{Unpack, bytes_at, one_each, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Codes, Lanes};
 
 /// 256 ternary digits, five to the byte, and an f16 scale.
 pub struct TQ1_0;
@@ -84,6 +84,7 @@ pub(super) fn ternary(x: &[f32], weights: Option<&[f32]>) -> (f32, [u8; 256]) {
 
 impl Unpack for TQ1_0 {
     const OFFSET: u8 = 1;
+    const CODES: Codes = Codes::Small;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

@@ -18,7 +18,7 @@ use super::{
     tq1_0::ternary,
     unpack::{Unpack, one_each, twos_at, within},
 };
-use crate::lanes::Lanes;
+use crate::lanes::{Codes, Lanes};
 
 /// 256 ternary digits of two bits and an f16 scale.
 pub struct TQ2_0;
@@ -53,6 +53,7 @@ impl Encode for TQ2_0 {
 
 impl Unpack for TQ2_0 {
     const OFFSET: u8 = 1;
+    const CODES: Codes = Codes::Small;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

@@ -21,10 +21,11 @@
 //! ```
 //!
 //! Codes are below 128 wherever the format allows, because the instructions before VNNI add pairs of products in 16 bits:
-//! 2 · 127 · 127 fits, 2 · 255 · 127 does not. [`Unpack::WIDE`] formats have all eight bits and the offset 128.
+//! 2 · 127 · 127 fits, 2 · 255 · 127 does not. Formats of [`Codes::Wide`] have all eight bits and the offset 128. Of codes
+//! below 16, [`Codes::Small`], even eight steps fit 16 bits.
 
 use super::{Block, u16_at, u32_at};
-use crate::lanes::{Lanes, Order, each};
+use crate::lanes::{Codes, Lanes, Order, each};
 
 /// Weights of a round.
 pub(crate) const ROUND: usize = 512;
@@ -39,8 +40,8 @@ pub(crate) trait Unpack: Block {
     const OFFSET: u8;
     /// Whether groups have minima.
     const MINS: bool = false;
-    /// Whether codes use all of `0 ..= 255`; then the offset is 128. Otherwise they are below 128.
-    const WIDE: bool = Self::OFFSET == 128;
+    /// How large codes are. [`Codes::Wide`] have the offset 128.
+    const CODES: Codes = if Self::OFFSET == 128 { Codes::Wide } else { Codes::Narrow };
     /// Bytes of a round.
     const ROUND_BYTES: usize = ROUND / Self::LEN * Self::BYTES;
 
@@ -316,7 +317,12 @@ mod tests {
                 let min = if B::MINS { mins[g] } else { 0.0 };
                 let got = scales[g].mul_add((i32::from(codes[i]) - i32::from(B::OFFSET)) as f32, min);
                 assert_eq!(got, want[i], "{} value {i}", B::FORMAT.name());
-                assert!(B::WIDE || codes[i] < 128);
+                let most = match B::CODES {
+                    Codes::Small => 15,
+                    Codes::Narrow => 127,
+                    Codes::Wide => 255,
+                };
+                assert!(codes[i] <= most);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The lanes in AVX2: two registers each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
+use super::{Codes, Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in two registers. Needs avx2, fma and f16c; and avxvnni if `VNNI`.
@@ -59,11 +59,11 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     type F = F;
     type I = I;
     type B = I;
-    const FULL: bool = VNNI;
     const ACROSS: bool = true;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
     const HELD: bool = false;
+    const LOWERS: bool = !VNNI;
 
     small_in_avx2!();
 
@@ -338,27 +338,37 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot(acc: I, u: I, x: I) -> I {
-        // SAFETY: the trait's contract. Without VNNI, pairs are added in 16 bits: at most 2 · 127 · 127 in magnitude.
+    unsafe fn begin(start: I, codes: Codes) -> I {
+        // SAFETY: the trait's contract.
+        unsafe { if VNNI || codes != Codes::Small { start } else { Self::splat_i32(0) } }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(acc: I, u: I, x: I, codes: Codes) -> I {
+        // SAFETY: the trait's contract. Without VNNI, pairs are added in 16 bits. That is at most 2 · 127 · 127 in magnitude;
+        // of small codes 2 · 15 · 127 a step; of wide ones, as |w| · (x with the sign of w), 2 · 128 · 127 = 32512.
         unsafe {
-            both!(i => if VNNI {
-                _mm256_dpbusd_avx_epi32(acc[i], u[i], x[i])
-            } else {
-                let pairs = _mm256_maddubs_epi16(u[i], x[i]);
-                _mm256_add_epi32(acc[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            both!(i => match codes {
+                _ if VNNI => _mm256_dpbusd_avx_epi32(acc[i], u[i], x[i]),
+                Codes::Small => _mm256_add_epi16(acc[i], _mm256_maddubs_epi16(u[i], x[i])),
+                Codes::Narrow => _mm256_add_epi32(acc[i], in_fours(_mm256_maddubs_epi16(u[i], x[i]))),
+                Codes::Wide => {
+                    let w = _mm256_xor_si256(u[i], _mm256_set1_epi8(-128));
+                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x[i], w));
+                    _mm256_add_epi32(acc[i], in_fours(pairs))
+                }
             })
         }
     }
 
     #[inline(always)]
-    unsafe fn dot_wide(acc: I, u: I, x: I) -> I {
-        // SAFETY: the trait's contract. |w| · (x with the sign of w): pairs are at most 2 · 128 · 127 = 32512 in magnitude.
+    unsafe fn end(start: I, acc: I, codes: Codes) -> I {
+        // SAFETY: the trait's contract.
         unsafe {
-            both!(i => {
-                let w = _mm256_xor_si256(u[i], _mm256_set1_epi8(-128));
-                let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x[i], w));
-                _mm256_add_epi32(acc[i], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-            })
+            if VNNI || codes != Codes::Small {
+                return acc;
+            }
+            both!(i => _mm256_add_epi32(start[i], in_fours(acc[i])))
         }
     }
 
@@ -393,25 +403,28 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(start: [I; 2], u: [I; 8], x: *const i8, wide: bool, order: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [I; 8], x: *const i8, codes: Codes, order: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             if order == Order::Apart {
-                let mut sums = start;
-                for i in 0..8 {
-                    let (sum, x) = (sums[i / 4], Self::load_bytes(x.add(64 * i).cast()));
-                    sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
-                }
+                let sums = each!(2, half => {
+                    let mut sum = Self::begin(start[half], codes);
+                    for i in 4 * half..4 * half + 4 {
+                        sum = Self::dot(sum, u[i], Self::load_bytes(x.add(64 * i).cast()), codes);
+                    }
+                    Self::end(start[half], sum, codes)
+                });
                 return (sums[0], sums[1]);
             }
             // First halves of four blocks in the low 128 bits, their second halves in the high ones.
             let fours: [__m256i; 4] = each!(4, g => {
-                let mut sum = [_mm256_setzero_si256(); 2];
+                let zero = Self::splat_i32(0);
+                let mut sum = zero;
                 for i in [2 * g, 2 * g + 1] {
-                    let x = Self::load_bytes(x.add(64 * i).cast());
-                    sum = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
+                    sum = Self::dot(sum, u[i], Self::load_bytes(x.add(64 * i).cast()), codes);
                 }
-                _mm256_add_epi32(sum[0], sum[1])
+                let [a, b] = Self::end(zero, sum, codes);
+                _mm256_add_epi32(a, b)
             });
             let halves = |low, high| {
                 (_mm256_permute2x128_si256::<0x20>(low, high), _mm256_permute2x128_si256::<0x31>(low, high))
@@ -450,6 +463,16 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
             y
         }
     }
+}
+
+/// Sums of neighbouring pairs of sixteen bits.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+unsafe fn in_fours(pairs: __m256i) -> __m256i {
+    // SAFETY: the caller's word.
+    unsafe { _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)) }
 }
 
 /// Exchanges rows and columns of eight registers.

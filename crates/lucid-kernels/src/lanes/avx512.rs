@@ -1,6 +1,6 @@
 //! The lanes in AVX-512: one register each. With VNNI, four products of bytes are added in one instruction.
 
-use super::{Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
+use super::{Codes, Lanes, Order, each, words_of_blocks, x86::small_in_avx2};
 use std::arch::x86_64::*;
 
 /// Sixteen lanes in one register. Needs f16c, fma, avx2, and avx512 f, bw, vl, dq; and vnni if `VNNI`.
@@ -42,15 +42,25 @@ unsafe fn exchange([a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
     }
 }
 
+/// Sums of neighbouring pairs of sixteen bits.
+///
+/// # Safety
+/// As for every function of [`Lanes`].
+#[inline(always)]
+unsafe fn in_fours(pairs: __m512i) -> __m512i {
+    // SAFETY: the caller's word.
+    unsafe { _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)) }
+}
+
 impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     type F = __m512;
     type I = __m512i;
     type B = __m512i;
-    const FULL: bool = VNNI;
     const ACROSS: bool = true;
     const VECTORS: usize = 2;
     const ROWS: usize = 6;
     const HELD: bool = VNNI;
+    const LOWERS: bool = !VNNI;
 
     small_in_avx2!();
 
@@ -306,18 +316,37 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot(acc: __m512i, u: __m512i, x: __m512i) -> __m512i {
-        // SAFETY: the trait's contract. Without VNNI, pairs are added in 16 bits: at most 2 · 127 · 127 in magnitude.
-        unsafe { if VNNI { _mm512_dpbusd_epi32(acc, u, x) } else { Self::dot_narrow(acc, u, x) } }
+    unsafe fn begin(start: __m512i, codes: Codes) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe { if VNNI || codes != Codes::Small { start } else { _mm512_setzero_si512() } }
     }
 
     #[inline(always)]
-    unsafe fn dot_wide(acc: __m512i, u: __m512i, x: __m512i) -> __m512i {
-        // SAFETY: the trait's contract. |w| · (x with the sign of w): pairs are at most 2 · 128 · 127 = 32512 in magnitude.
+    unsafe fn dot(acc: __m512i, u: __m512i, x: __m512i, codes: Codes) -> __m512i {
+        // SAFETY: the trait's contract. Without VNNI, pairs are added in 16 bits. That is at most 2 · 127 · 127 in magnitude;
+        // of small codes 2 · 15 · 127 a step; of wide ones, as |w| · (x with the sign of w), 2 · 128 · 127 = 32512.
         unsafe {
-            let w = _mm512_xor_si512(u, _mm512_set1_epi8(-128));
-            let signed = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
-            Self::dot_narrow(acc, _mm512_abs_epi8(w), signed)
+            match codes {
+                _ if VNNI => _mm512_dpbusd_epi32(acc, u, x),
+                Codes::Small => _mm512_add_epi16(acc, _mm512_maddubs_epi16(u, x)),
+                Codes::Narrow => _mm512_add_epi32(acc, in_fours(_mm512_maddubs_epi16(u, x))),
+                Codes::Wide => {
+                    let w = _mm512_xor_si512(u, _mm512_set1_epi8(-128));
+                    let signed = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+                    _mm512_add_epi32(acc, in_fours(_mm512_maddubs_epi16(_mm512_abs_epi8(w), signed)))
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn end(start: __m512i, acc: __m512i, codes: Codes) -> __m512i {
+        // SAFETY: the trait's contract.
+        unsafe {
+            if VNNI || codes != Codes::Small {
+                return acc;
+            }
+            _mm512_add_epi32(start, in_fours(acc))
         }
     }
 
@@ -371,17 +400,21 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
         start: [__m512i; 2],
         u: [__m512i; 8],
         x: *const i8,
-        wide: bool,
+        codes: Codes,
         order: Order,
     ) -> (__m512i, __m512i) {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
-            let mut sums = if order == Order::Apart { start } else { [_mm512_setzero_si512(); 2] };
-            for i in 0..8 {
-                let x = _mm512_loadu_si512(x.add(64 * i).cast());
-                let sum = sums[i / 4];
-                sums[i / 4] = if wide { Self::dot_wide(sum, u[i], x) } else { Self::dot(sum, u[i], x) };
-            }
+            // Sums that need no permutation begin with the starts; to the others they are added after it.
+            let zero = [_mm512_setzero_si512(); 2];
+            let (start, after) = if order == Order::Apart { (start, zero) } else { (zero, start) };
+            let sums = each!(2, half => {
+                let mut sum = Self::begin(start[half], codes);
+                for i in 4 * half..4 * half + 4 {
+                    sum = Self::dot(sum, u[i], _mm512_loadu_si512(x.add(64 * i).cast()), codes);
+                }
+                Self::end(start[half], sum, codes)
+            });
             let first = match order {
                 Order::Together => FIRST_HALVES,
                 Order::Apart => return (sums[0], sums[1]),
@@ -391,8 +424,8 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
             let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
             let [low, high] = sums;
             (
-                _mm512_add_epi32(start[0], _mm512_permutex2var_epi32(low, first, high)),
-                _mm512_add_epi32(start[1], _mm512_permutex2var_epi32(low, second, high)),
+                _mm512_add_epi32(after[0], _mm512_permutex2var_epi32(low, first, high)),
+                _mm512_add_epi32(after[1], _mm512_permutex2var_epi32(low, second, high)),
             )
         }
     }
@@ -429,18 +462,6 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
                 y[12 + i] = _mm512_shuffle_f32x4::<0xDD>(c, d);
             }
             y
-        }
-    }
-}
-
-impl<const VNNI: bool> Avx512<VNNI> {
-    /// `acc + Σ u·x` by way of 16 bits.
-    #[inline(always)]
-    unsafe fn dot_narrow(acc: __m512i, u: __m512i, x: __m512i) -> __m512i {
-        // SAFETY: the instructions exist by the caller's word.
-        unsafe {
-            let pairs = _mm512_maddubs_epi16(u, x);
-            _mm512_add_epi32(acc, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
         }
     }
 }

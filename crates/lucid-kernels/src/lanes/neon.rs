@@ -1,7 +1,7 @@
 //! The lanes in NEON: four registers each. `DOT` says how four products of bytes are added: by widening (0), with sdot (1), or
 //! with usdot of the i8mm extension (2). The compiler has no stable names for those two instructions, so they are assembly.
 
-use super::{Lanes, Order, each};
+use super::{Codes, Lanes, Order, each};
 use crate::formats::f16_to_f32;
 use std::arch::{aarch64::*, asm};
 
@@ -72,11 +72,11 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     type F = F;
     type I = I;
     type B = B;
-    const FULL: bool = DOT == 2;
     const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 3;
     const HELD: bool = false;
+    const LOWERS: bool = DOT < 2;
 
     simple! {
         add(a, b) = vaddq_f32;
@@ -342,12 +342,13 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dot(acc: I, u: B, x: B) -> I {
-        // SAFETY: the trait's contract. Below 128 a code is the same signed.
+    unsafe fn dot(acc: I, u: B, x: B, codes: Codes) -> I {
+        // SAFETY: the trait's contract. Below 128 a code is the same signed; with its top bit turned, u is u − 128.
         unsafe {
             quarters!(i => {
                 if DOT < 2 {
-                    Self::dot_signed(acc[i], u[i], x[i])
+                    let u = if codes == Codes::Wide { veorq_u8(u[i], vdupq_n_u8(0x80)) } else { u[i] };
+                    Self::dot_signed(acc[i], u, x[i])
                 } else {
                     let mut acc = acc[i];
                     asm!(
@@ -363,24 +364,17 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dot_wide(acc: I, u: B, x: B) -> I {
-        // SAFETY: the trait's contract. With its top bit turned, u is u − 128 as a signed byte.
-        unsafe { quarters!(i => Self::dot_signed(acc[i], veorq_u8(u[i], vdupq_n_u8(0x80)), x[i])) }
-    }
-
-    #[inline(always)]
     unsafe fn mix(v: [B; 8], _: Order) -> [B; 8] {
         v // adding neighbours is one instruction here: the order in memory is as good as any
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(start: [I; 2], u: [B; 8], x: *const i8, wide: bool, _: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [B; 8], x: *const i8, codes: Codes, _: Order) -> (I, I) {
         // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1
         // and 3 the second.
         unsafe {
             let v: [I; 8] = each!(8, i => {
-                let (zero, x) = (Self::splat_i32(0), Self::load_bytes(x.add(64 * i).cast()));
-                if wide { Self::dot_wide(zero, u[i], x) } else { Self::dot(zero, u[i], x) }
+                Self::dot(Self::splat_i32(0), u[i], Self::load_bytes(x.add(64 * i).cast()), codes)
             });
             let halves = |i: usize, r: usize| {
                 let pair = |v: I| vpaddq_s32(v[r], v[r + 2]);

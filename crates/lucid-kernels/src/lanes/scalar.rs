@@ -1,6 +1,6 @@
 //! The lanes in plain loops: the definition of each operation, and the level that runs everywhere.
 
-use super::{Lanes, Order};
+use super::{Codes, Lanes, Order};
 use crate::formats::f16_to_f32;
 
 /// Sixteen lanes as arrays.
@@ -247,23 +247,16 @@ impl Lanes for Scalar {
         q.map(|half| half.iter().map(|&q| i32::from(q)).sum())
     }
 
-    const FULL: bool = true;
     const ACROSS: bool = false;
     const VECTORS: usize = 1;
     const ROWS: usize = 2;
     const HELD: bool = false;
+    const LOWERS: bool = false;
 
     #[inline(always)]
-    unsafe fn dot(acc: [i32; 16], u: [u8; 64], x: [u8; 64]) -> [i32; 16] {
+    unsafe fn dot(acc: [i32; 16], u: [u8; 64], x: [u8; 64], _: Codes) -> [i32; 16] {
         std::array::from_fn(|lane| {
             (4 * lane..4 * lane + 4).fold(acc[lane], |sum, i| sum + i32::from(u[i]) * i32::from(x[i] as i8))
-        })
-    }
-
-    #[inline(always)]
-    unsafe fn dot_wide(acc: [i32; 16], u: [u8; 64], x: [u8; 64]) -> [i32; 16] {
-        std::array::from_fn(|lane| {
-            (4 * lane..4 * lane + 4).fold(acc[lane], |sum, i| sum + (i32::from(u[i]) - 128) * i32::from(x[i] as i8))
         })
     }
 
@@ -277,15 +270,14 @@ impl Lanes for Scalar {
         [first, second]: [[i32; 16]; 2],
         u: [[u8; 64]; 8],
         x: *const i8,
-        wide: bool,
+        _: Codes,
         _: Order,
     ) -> ([i32; 16], [i32; 16]) {
         // SAFETY: the caller vouches for 512 bytes.
         let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
-        let offset = if wide { 128 } else { 0 };
         let half = |i: usize| -> i32 {
             let u = u[i / 4][i % 4 * 16..][..16].iter();
-            u.zip(x[i]).map(|(&u, x)| (i32::from(u) - offset) * i32::from(x)).sum()
+            u.zip(x[i]).map(|(&u, x)| i32::from(u) * i32::from(x)).sum()
         };
         (
             std::array::from_fn(|block| first[block] + half(2 * block)),

@@ -29,6 +29,8 @@ const AHEAD: usize = 4096;
 /// The same where sixteen rows are read side by side.
 const AHEAD_IN_ROW: usize = 768;
 
+/// How many times [`Lanes::ROWS`] a tile holds.
+const TIMES: usize = 2;
 /// Rounds in a strip: four panels × 64 bytes × 88 leave a third of a small L1 to everything else.
 const STRIP: usize = 88;
 /// How many values of a tile ahead activations are asked for.
@@ -100,7 +102,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
         });
         return;
     }
-    let x = Columns::new(m, product, STRIP, &mut scratch.shared);
+    let x = Columns::new(m, product, (TIMES, STRIP), &mut scratch.shared);
     product.run(m, false, &|outputs, thread| {
         // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
         let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
@@ -274,7 +276,8 @@ impl Kernel for Multiply<'_> {
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
                         ask.some::<L>();
-                        with_tile!(2, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v));
+                        with_tile!(TIMES, rows.len(), wide, |ROWS, WIDE| self
+                            .tile::<L, ROWS, WIDE>(&strip, rows.start, v));
                     }
                 }
             }

@@ -9,9 +9,9 @@
 //!                              p = fma(scale · d, sum, p)                                     one instruction for 16 blocks
 //! ```
 //!
-//! So a weight is read once, is unpacked once, and meets every row while it is in registers, together with p, one vector for
-//! each row, where there are enough of them ([`Lanes::HELD`]). Its sixteen lanes are added in order only at the end; sixteen weight rows share one
-//! transposition for that. Weights are read in address order (sixteen interleaved rows would defeat the processor's
+//! So a weight is read once, is unpacked once, and meets every row while it is in registers. So does p, one vector for each
+//! row, where a level has registers enough ([`Lanes::HELD`]); elsewhere p is in memory. Its sixteen lanes are added in order
+//! only at the end; sixteen weight rows share one transposition for that. Weights are read in address order (sixteen interleaved rows would defeat the processor's
 //! prefetcher), unless the activations of several rows are more than L1 holds: then in strips of a few rounds of sixteen
 //! rows. The lines ahead are asked for explicitly.
 //!
@@ -62,8 +62,9 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let whole = row_bytes / B::ROUND_BYTES;
     // What a round needs: codes, scales, and of each group where sums start and, for minima, what codes add up to.
     let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (1 + usize::from(B::MINS)));
-    let strips = (whole * x.rows * bytes_of_round).div_ceil(STRIP).max(1);
-    let strip = whole.div_ceil(strips).max(1);
+    // As few strips as can be, as equal as can be.
+    let most = (STRIP / (x.rows * bytes_of_round)).max(1);
+    let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
     let mut plan = Plan::default();
     let sums = plan.room::<[f32; 16]>(16 * x.rows);
     let rest = plan.room::<u8>(16 * B::ROUND_BYTES);
@@ -127,16 +128,18 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
     unsafe fn at<L: Lanes>(self) {
         // SAFETY: the level is the caller's.
         unsafe {
-            match (L::HELD, self.x.rows) {
-                (true, 1) => self.rows::<L, 1>(),
-                (true, 2) => self.rows::<L, 2>(),
-                (true, 3) => self.rows::<L, 3>(),
-                (true, 4) => self.rows::<L, 4>(),
-                (true, 5) => self.rows::<L, 5>(),
-                (true, 6) => self.rows::<L, 6>(),
-                (true, 7) => self.rows::<L, 7>(),
-                (true, 8) => self.rows::<L, 8>(),
-                _ => self.rows::<L, 0>(),
+            if !L::HELD {
+                return self.rows::<L, 0>();
+            }
+            match self.x.rows {
+                1 => self.rows::<L, 1>(),
+                2 => self.rows::<L, 2>(),
+                3 => self.rows::<L, 3>(),
+                4 => self.rows::<L, 4>(),
+                5 => self.rows::<L, 5>(),
+                6 => self.rows::<L, 6>(),
+                7 => self.rows::<L, 7>(),
+                _ => self.rows::<L, FEW>(),
             }
         }
     }
@@ -179,14 +182,11 @@ impl<B: Unpack> DotRows<'_, B> {
                     for t in 0..height {
                         let at = (i * height + t) * 16;
                         let q = x.q.add(at * 32);
-                        // Without an instruction for any u8, wide codes are lowered on the way; else sums start from what is
-                        // too much.
-                        let lowered = B::WIDE && !L::FULL;
                         let mut start = [L::splat_i32(0); 2];
-                        for g in 0..if lowered { 0 } else { 32 / B::GROUP } {
+                        for g in 0..32 / B::GROUP {
                             start[g] = L::load_i32(x.start[g].add(at));
                         }
-                        let (mut first, second) = L::dot_mixed(start, codes, q, lowered, B::ORDER);
+                        let (mut first, second) = L::dot_mixed(start, codes, q, B::CODES, B::ORDER);
                         if B::GROUP == 32 {
                             first = L::add_i32(first, second);
                         }

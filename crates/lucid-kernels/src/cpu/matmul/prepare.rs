@@ -16,7 +16,7 @@ use crate::{
 ///
 /// Round by round, in it row by row: block b of row t of T is number `(b / 16 · T + t) · 16 + b % 16`. Of each there are:
 /// `q` 32 bytes, but those of a round are mixed ([`Lanes::mix`]); `d` the scale; and for each group `start`, what the
-/// integer sum starts from, −OFFSET · Σq, and `sum`, the f32 d · Σq.
+/// integer sum starts from, −OFFSET · Σq (or 0, see [`Lanes::LOWERS`]), and `sum`, the f32 d · Σq.
 #[derive(Clone, Copy)]
 pub(super) struct Rounded {
     pub(super) rows: usize,
@@ -101,6 +101,12 @@ impl Block {
     }
 }
 
+/// What codes are too much by, for a level that does not subtract it by itself.
+#[inline(always)]
+fn offset_at<L: Lanes>(offset: u8) -> i32 {
+    if L::LOWERS && offset == 128 { 0 } else { offset.into() }
+}
+
 struct RoundRow<'a> {
     x: &'a [f32],
     row: usize,
@@ -130,7 +136,7 @@ impl Kernel for RoundRow<'_> {
                 self.base.at::<[i8; 32]>(self.q).add(at).write(q);
                 self.base.at::<f32>(self.d).add(at).write(d);
                 for half in 0..2 {
-                    self.base.at::<i32>(self.start[half]).add(at).write(-i32::from(self.offset) * sums[half]);
+                    self.base.at::<i32>(self.start[half]).add(at).write(-offset_at::<L>(self.offset) * sums[half]);
                     self.base.at::<f32>(self.sum[half]).add(at).write(d * sums[half] as f32);
                 }
                 if b % 16 == 15 {
@@ -178,11 +184,11 @@ impl Records {
         m: &Machine,
         product: &Product<'_>,
         (group, offset): (usize, u8),
-        strip: usize,
+        (times, strip): (usize, usize),
         buffer: &mut Buffer,
     ) -> Records {
         let (rows, blocks, groups) = (product.rows, product.n_in / 32, 32 / group);
-        let tiles = Tiles::new(m.level, rows, 1);
+        let tiles = Tiles::new(m.level, rows, times);
         let mut plan = Plan::default();
         let words = plan.room::<i32>(rows * blocks * Records::words(groups));
         let records = Records { tiles, rows, words: buffer.for_plan(&plan).at(words) };
@@ -234,7 +240,7 @@ impl Kernel for RoundTile<'_> {
                     }
                     to.add(Records::SCALE * height).write(d.to_bits() as i32);
                     for g in 0..groups {
-                        to.add((Records::STARTS + g) * height).write(-i32::from(offset) * sums[g]);
+                        to.add((Records::STARTS + g) * height).write(-offset_at::<L>(offset) * sums[g]);
                         to.add((Records::STARTS + groups + g) * height).write((d * sums[g] as f32).to_bits() as i32);
                     }
                 }
@@ -286,9 +292,14 @@ unsafe impl Sync for Columns {}
 
 impl Columns {
     /// Copies the rows of the product into `buffer`, which stays borrowed by the caller for as long as the result is used.
-    pub(super) fn new(m: &Machine, product: &Product<'_>, strip: usize, buffer: &mut Buffer) -> Columns {
+    pub(super) fn new(
+        m: &Machine,
+        product: &Product<'_>,
+        (times, strip): (usize, usize),
+        buffer: &mut Buffer,
+    ) -> Columns {
         let (rows, n_in) = (product.rows, product.n_in);
-        let tiles = Tiles::new(m.level, rows, 2);
+        let tiles = Tiles::new(m.level, rows, times);
         let mut plan = Plan::default();
         let values = plan.room::<f32>(rows * n_in);
         let columns = Columns { tiles, rows, values: buffer.for_plan(&plan).at(values) };

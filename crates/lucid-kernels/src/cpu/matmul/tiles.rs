@@ -223,7 +223,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// Calls `$call` with constants for the height of a tile, at most `$times` · [`Lanes::ROWS`], and its width in panels:
+/// Calls `$call` with constants for the rows of a tile, at most `$times` · [`Lanes::ROWS`], and its width in panels:
 /// micro-kernels take them at compile time.
 macro_rules! with_tile {
     ($times:expr, $rows:expr, $panels:expr, |$ROWS:ident, $PANELS:ident| $call:expr) => {

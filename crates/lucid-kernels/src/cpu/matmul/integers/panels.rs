@@ -9,8 +9,8 @@
 //! ```
 //!
 //! `tiles.rs` draws the order of all that. Weights are met in L1, and what a tile needs of the activations lies in one piece
-//! and in order (`prepare::Records`), so the processor waits for neither. An accumulator starts from −OFFSET · Σq, so codes
-//! stay unsigned, as the instruction wants them.
+//! and in order (`prepare::Records`), so the processor waits for neither. A sum includes −OFFSET · Σq from its beginning or
+//! end ([`Lanes::begin`]), so codes stay unsigned, as the instruction wants them.
 
 use super::rests;
 use crate::{
@@ -24,10 +24,12 @@ use crate::{
         },
     },
     formats::unpack::ROUND,
-    lanes::{self, Kernel, Lanes, each},
+    lanes::{self, Codes, Kernel, Lanes, each},
 };
 use std::{marker::PhantomData, ops::Range};
 
+/// How many times [`Lanes::ROWS`] a tile holds.
+const TIMES: usize = 1;
 /// Rounds in a strip: 4 panels × 512 bytes × 11 leave a third of a small L1 to everything else.
 const STRIP: usize = 11;
 /// How many blocks ahead activations are asked for.
@@ -39,27 +41,29 @@ trait Shape {
     const GROUPS: usize;
     /// Whether there are minima.
     const MINS: bool;
-    /// Whether codes are of eight bits.
-    const WIDE: bool;
+    /// How large codes are.
+    const CODES: Codes;
 }
 
 /// One of the shapes that formats have.
-struct Of<const GROUPS: usize, const MINS: bool, const WIDE: bool>;
+struct Of<const GROUPS: usize, const MINS: bool, const CODES: usize>;
 
-impl<const GROUPS: usize, const MINS: bool, const WIDE: bool> Shape for Of<GROUPS, MINS, WIDE> {
+impl<const GROUPS: usize, const MINS: bool, const CODES: usize> Shape for Of<GROUPS, MINS, CODES> {
     const GROUPS: usize = GROUPS;
     const MINS: bool = MINS;
-    const WIDE: bool = WIDE;
+    const CODES: Codes = [Codes::Small, Codes::Narrow, Codes::Wide][CODES];
 }
 
 /// The product with more than a few rows.
 pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
-    match (B::GROUP, B::MINS, B::WIDE) {
-        (32, false, false) => run_shape::<B, Of<1, false, false>>(m, product),
-        (32, true, false) => run_shape::<B, Of<1, true, false>>(m, product),
-        (32, false, true) => run_shape::<B, Of<1, false, true>>(m, product),
-        (16, false, false) => run_shape::<B, Of<2, false, false>>(m, product),
-        (16, true, false) => run_shape::<B, Of<2, true, false>>(m, product),
+    match (B::GROUP, B::MINS, B::CODES) {
+        (32, false, Codes::Small) => run_shape::<B, Of<1, false, { Codes::Small as usize }>>(m, product),
+        (32, false, Codes::Narrow) => run_shape::<B, Of<1, false, { Codes::Narrow as usize }>>(m, product),
+        (32, false, Codes::Wide) => run_shape::<B, Of<1, false, { Codes::Wide as usize }>>(m, product),
+        (32, true, Codes::Small) => run_shape::<B, Of<1, true, { Codes::Small as usize }>>(m, product),
+        (32, true, Codes::Narrow) => run_shape::<B, Of<1, true, { Codes::Narrow as usize }>>(m, product),
+        (16, false, Codes::Narrow) => run_shape::<B, Of<2, false, { Codes::Narrow as usize }>>(m, product),
+        (16, true, Codes::Small) => run_shape::<B, Of<2, true, { Codes::Small as usize }>>(m, product),
         _ => unreachable!("no format has this shape"),
     }
 }
@@ -67,7 +71,7 @@ pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
 fn run_shape<B: Unpack, S: Shape>(m: &Machine, product: &Product<'_>) {
     let mut scratch = m.scratch();
     let scratch = &mut *scratch;
-    let x = Records::new(m, product, (B::GROUP, B::OFFSET), STRIP, &mut scratch.shared);
+    let x = Records::new(m, product, (B::GROUP, B::OFFSET), (TIMES, STRIP), &mut scratch.shared);
     let blocks = (product.n_in / 32).next_multiple_of(16);
     let mut plan = Plan::default();
     let rows = Places::new::<S>(&mut plan, 16 * ROW_CODES, 16 * 16);
@@ -228,19 +232,6 @@ impl<B: Unpack> Kernel for UnpackRound<'_, B> {
     }
 }
 
-/// One product step: `acc + Σ (u − OFFSET)·q`, given that a sum began as [`starts`] says.
-#[inline(always)]
-unsafe fn dot<L: Lanes, S: Shape>(acc: L::I, u: L::B, q: L::B) -> L::I {
-    // SAFETY: the level is the caller's.
-    unsafe { if S::WIDE && !L::FULL { L::dot_wide(acc, u, q) } else { L::dot(acc, u, q) } }
-}
-
-/// Whether sums of this shape start from −OFFSET · Σq; otherwise [`dot`] subtracts the offset by itself.
-#[inline(always)]
-const fn starts<L: Lanes, S: Shape>() -> bool {
-    L::FULL || !S::WIDE
-}
-
 /// Bytes from one class of a panel to the next: its blocks, and a line more so that classes do not share cache sets.
 #[inline(always)]
 const fn class_bytes(blocks: usize) -> usize {
@@ -334,7 +325,8 @@ impl<S: Shape> Kernel for Multiply<'_, S> {
                     // SAFETY: the level is the caller's; rows and panels lie within the product.
                     unsafe {
                         ask.some::<L>();
-                        with_tile!(1, rows.len(), wide, |ROWS, WIDE| self.tile::<L, ROWS, WIDE>(&strip, rows.start, v))
+                        with_tile!(TIMES, rows.len(), wide, |ROWS, WIDE| self
+                            .tile::<L, ROWS, WIDE>(&strip, rows.start, v))
                     }
                 }
             }
@@ -363,13 +355,12 @@ impl<S: Shape> Multiply<'_, S> {
                 }
                 let block = class * (blocks / 16) + round;
                 for g in 0..S::GROUPS {
+                    let starts = x.add((Records::STARTS + g) * ROWS);
                     let mut acc = [[L::splat_i32(0); ROWS]; WIDE];
-                    if starts::<L, S>() {
-                        for t in 0..ROWS {
-                            let start = L::splat_i32(*x.add((Records::STARTS + g) * ROWS + t));
-                            for i in 0..WIDE {
-                                acc[i][t] = start;
-                            }
+                    for t in 0..ROWS {
+                        let begin = L::begin(L::splat_i32(*starts.add(t)), S::CODES);
+                        for i in 0..WIDE {
+                            acc[i][t] = begin;
                         }
                     }
                     for k in g * 8 / S::GROUPS..(g + 1) * 8 / S::GROUPS {
@@ -378,7 +369,7 @@ impl<S: Shape> Multiply<'_, S> {
                         for t in 0..ROWS {
                             let q = L::splat_bytes(x.add(k * ROWS + t).cast());
                             for i in 0..WIDE {
-                                acc[i][t] = dot::<L, S>(acc[i][t], codes[i], q);
+                                acc[i][t] = L::dot(acc[i][t], codes[i], q, S::CODES);
                             }
                         }
                     }
@@ -386,7 +377,8 @@ impl<S: Shape> Multiply<'_, S> {
                         let scale = L::load(panels[i].scales.add((block * S::GROUPS + g) * 16));
                         for t in 0..ROWS {
                             let d = L::splat(f32::from_bits(*x.add(Records::SCALE * ROWS + t) as u32));
-                            p[i][t] = L::fma(L::mul(scale, d), L::to_f32(acc[i][t]), p[i][t]);
+                            let sum = L::end(L::splat_i32(*starts.add(t)), acc[i][t], S::CODES);
+                            p[i][t] = L::fma(L::mul(scale, d), L::to_f32(sum), p[i][t]);
                         }
                     }
                 }
