@@ -11,9 +11,9 @@
 //!
 //! So a weight is read once, is unpacked once, and meets every row while it is in registers. So does p, one vector for each
 //! row, where a level has registers enough ([`Lanes::HELD`]); elsewhere p is in memory. Its sixteen lanes are added in order
-//! only at the end; sixteen weight rows share one transposition for that. Weights are read in address order (sixteen interleaved rows would defeat the processor's
-//! prefetcher), unless the activations of several rows are more than L1 holds: then in strips of a few rounds of sixteen
-//! rows. The lines ahead are asked for explicitly.
+//! only at the end; sixteen weight rows share one transposition for that. Weights are read in address order (sixteen
+//! interleaved rows would defeat the processor's prefetcher), unless the activations of several rows are more than L1 holds:
+//! then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly.
 //!
 //! # Many rows: lanes are outputs
 //!
