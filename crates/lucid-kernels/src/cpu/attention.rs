@@ -194,9 +194,20 @@ impl Kernel for Attend<'_, '_> {
                 // left over.
                 let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
                 let mut ahead = Lines::of(self.seen(self.cache.values, first));
-                self.widen::<L, true>(first, widened);
-                tile.score::<L, 4, 4>(0..many, &mut ahead);
-                tile.score::<L, 2, 2>(many..n, &mut ahead);
+                let sides = self.widen::<L, true>(first, widened);
+                // Sides come in pairs. One that nobody sees has zeros: what lay there before may be numbers so small that a
+                // processor takes a hundred times as long for them.
+                if sides % 2 == 1 {
+                    let to = widened.add(sides * SIDE * padded);
+                    (0..padded).for_each(|i| L::store(to.add(SIDE * i), L::splat(0.0)));
+                }
+                let pairs = sides.next_multiple_of(2);
+                if pairs == SIDES {
+                    tile.score::<L, 4, SIDES>(0..many, pairs, &mut ahead);
+                } else {
+                    tile.score::<L, 4, 2>(0..many, pairs, &mut ahead);
+                }
+                tile.score::<L, 2, 2>(many..n, pairs, &mut ahead);
                 let alpha = tile.shrink::<L>(n, &mut max);
                 for i in (0..n).filter(|&i| visible[i] > 0) {
                     // As many as belong to the time that exp takes.
@@ -240,16 +251,19 @@ impl Attend<'_, '_> {
         if sides == 0 { &[] } else { &cache[tile][..sides * SIDE * self.layout.head_bytes()] }
     }
 
-    /// The keys, or else the values, of the tile from position `first` as f32, as far as any query sees it.
+    /// The keys, or else the values, of the tile from position `first` as f32, as far as any query sees it. Returns how many
+    /// sides that is.
     #[inline(always)]
-    unsafe fn widen<L: Lanes, const KEYS: bool>(&self, first: usize, to: *mut f32) {
+    unsafe fn widen<L: Lanes, const KEYS: bool>(&self, first: usize, to: *mut f32) -> usize {
         let cache = if KEYS { self.cache.keys } else { self.cache.values };
         let sides = self.seen(cache, first).chunks_exact(SIDE * self.layout.head_bytes());
+        let count = sides.len();
         for (side, from) in sides.enumerate() {
             let to = to.wrapping_add(side * SIDE * self.layout.padded());
             // SAFETY: sixteen positions of one head; the tile has room.
             unsafe { widen_side::<L, KEYS>(from, self.layout, to) }
         }
+        count
     }
 }
 
@@ -290,14 +304,20 @@ struct Tile {
 }
 
 impl Tile {
-    /// The scores of some queries, N queries by S sides at a time. Positions that no query sees have any score.
+    /// The scores of some queries with so many `sides`, N queries by S sides at a time. Positions that no query sees have any
+    /// score.
     #[inline(always)]
-    unsafe fn score<L: Lanes, const N: usize, const S: usize>(&self, queries: Range<usize>, ahead: &mut Lines) {
+    unsafe fn score<L: Lanes, const N: usize, const S: usize>(
+        &self,
+        queries: Range<usize>,
+        sides: usize,
+        ahead: &mut Lines,
+    ) {
         // SAFETY: the caller's word. Queries past the last repeat the last: the same values are stored again.
         unsafe {
             for first in queries.clone().step_by(N) {
                 let query: [usize; N] = each!(N, i => (first + i).min(queries.end - 1));
-                for side in (0..SIDES).step_by(S) {
+                for side in (0..sides).step_by(S) {
                     let keys = self.widened.add(side * SIDE * self.padded);
                     let mut acc = [[L::splat(0.0); S]; N];
                     for d in 0..self.dim {
