@@ -20,6 +20,7 @@ pub(crate) mod scalar;
 mod x86;
 
 use crate::level::{Isa, Level};
+use std::mem::MaybeUninit;
 
 /// The ways in which codes come from memory. For each, a level may mix them in an order of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -212,13 +213,20 @@ pub(crate) trait Lanes: Copy + 'static {
     }
     /// `start + Σ u·x` over the first halves of sixteen blocks, and over their second halves; u, and the 512 bytes x from
     /// memory, are mixed in the same way. Limits as for [`Lanes::dot`].
-    unsafe fn dot_mixed(
-        start: [Self::I; 2],
+    unsafe fn dot_mixed(start: [Self::I; 2], u: [Self::B; 8], x: *const i8, codes: Codes, order: Order)
+    -> [Self::I; 2];
+    /// The same of N rows x, which wait for each other's dot products.
+    #[inline(always)]
+    unsafe fn dots_mixed<const N: usize>(
+        start: [[Self::I; 2]; N],
         u: [Self::B; 8],
-        x: *const i8,
+        x: [*const i8; N],
         codes: Codes,
         order: Order,
-    ) -> (Self::I, Self::I);
+    ) -> [[Self::I; 2]; N] {
+        // SAFETY: the caller's word.
+        unsafe { each!(N, t => Self::dot_mixed(start[t], u, x[t], codes, order)) }
+    }
     /// The 32 values of two vectors, those at even places and those at odd ones.
     unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
@@ -259,6 +267,11 @@ pub(crate) trait Kernel {
     unsafe fn at<L: Lanes>(self) -> Self::Out;
 }
 
+/// A line of the cache on the stack. A function that has one keeps all that it stores there in whole lines: vectors, too, for
+/// which it has no register. Else it depends on chance, in each run of the program, whether every one of them straddles two.
+#[repr(align(64))]
+struct Line([MaybeUninit<u8>; 64]);
+
 /// Makes, for each level, the function that enables its instructions.
 macro_rules! entries {
     ($($arch:literal $name:ident: $lanes:ty, $features:literal;)*) => {
@@ -270,6 +283,8 @@ macro_rules! entries {
             #[cfg(target_arch = $arch)]
             #[target_feature(enable = $features)]
             unsafe fn $name<K: Kernel>(kernel: K) -> K::Out {
+                // Nothing uses it; that its address might be seen is what puts it on the stack.
+                std::hint::black_box(Line([const { MaybeUninit::uninit() }; 64]).0.as_ptr());
                 // SAFETY: the instructions exist by the caller's word.
                 unsafe { kernel.at::<$lanes>() }
             }

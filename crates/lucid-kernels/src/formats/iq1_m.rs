@@ -51,6 +51,7 @@ impl Block for IQ1_M {
 impl Unpack for IQ1_M {
     const GROUP: usize = 16;
     const OFFSET: u8 = 16;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

@@ -48,6 +48,7 @@ impl Block for IQ1_S {
 
 impl Unpack for IQ1_S {
     const OFFSET: u8 = 16;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

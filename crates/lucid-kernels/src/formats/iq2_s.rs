@@ -43,6 +43,7 @@ impl Block for IQ2_S {
 impl Unpack for IQ2_S {
     const GROUP: usize = 16;
     const OFFSET: u8 = 64;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

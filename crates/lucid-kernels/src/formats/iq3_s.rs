@@ -42,6 +42,7 @@ impl Block for IQ3_S {
 
 impl Unpack for IQ3_S {
     const OFFSET: u8 = 64;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

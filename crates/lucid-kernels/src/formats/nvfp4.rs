@@ -56,6 +56,7 @@ pub(super) fn half_scale(scale: u8) -> f32 {
 impl Unpack for NVFP4 {
     const GROUP: usize = 16;
     const OFFSET: u8 = 12;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

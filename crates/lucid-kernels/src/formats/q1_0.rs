@@ -34,6 +34,7 @@ impl Block for Q1_0 {
 
 impl Unpack for Q1_0 {
     const OFFSET: u8 = 1;
+    const USUAL: bool = false;
     const CODES: Codes = Codes::Small;
 
     #[inline(always)]

@@ -36,6 +36,7 @@ impl Block for Q2_0 {
 
 impl Unpack for Q2_0 {
     const OFFSET: u8 = 1;
+    const USUAL: bool = false;
     const CODES: Codes = Codes::Small;
 
     #[inline(always)]

@@ -35,6 +35,7 @@ impl Block for Q8_1 {
 
 impl Unpack for Q8_1 {
     const OFFSET: u8 = 128;
+    const USUAL: bool = false;
 
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {

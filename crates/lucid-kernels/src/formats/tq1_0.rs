@@ -84,6 +84,7 @@ pub(super) fn ternary(x: &[f32], weights: Option<&[f32]>) -> (f32, [u8; 256]) {
 
 impl Unpack for TQ1_0 {
     const OFFSET: u8 = 1;
+    const USUAL: bool = false;
     const CODES: Codes = Codes::Small;
 
     #[inline(always)]

@@ -53,6 +53,7 @@ impl Encode for TQ2_0 {
 
 impl Unpack for TQ2_0 {
     const OFFSET: u8 = 1;
+    const USUAL: bool = false;
     const CODES: Codes = Codes::Small;
 
     #[inline(always)]

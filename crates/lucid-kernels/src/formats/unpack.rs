@@ -42,6 +42,9 @@ pub(crate) trait Unpack: Block {
     const MINS: bool = false;
     /// How large codes are. [`Codes::Wide`] have the offset 128.
     const CODES: Codes = if Self::OFFSET == 128 { Codes::Wide } else { Codes::Narrow };
+    /// Whether it is worth a kernel for each number of a few rows ([`Lanes::HELD`]). Of rarer formats one row has its own, and
+    /// the others share one, so that the program is built sooner.
+    const USUAL: bool = true;
     /// Bytes of a round.
     const ROUND_BYTES: usize = ROUND / Self::LEN * Self::BYTES;
 

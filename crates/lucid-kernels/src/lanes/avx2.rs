@@ -403,18 +403,17 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(start: [I; 2], u: [I; 8], x: *const i8, codes: Codes, order: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [I; 8], x: *const i8, codes: Codes, order: Order) -> [I; 2] {
         // SAFETY: the caller vouches for 512 bytes.
         unsafe {
             if order == Order::Apart {
-                let sums = each!(2, half => {
+                return each!(2, half => {
                     let mut sum = Self::begin(start[half], codes);
                     for i in 4 * half..4 * half + 4 {
                         sum = Self::dot(sum, u[i], Self::load_bytes(x.add(64 * i).cast()), codes);
                     }
                     Self::end(start[half], sum, codes)
                 });
-                return (sums[0], sums[1]);
             }
             // First halves of four blocks in the low 128 bits, their second halves in the high ones.
             let fours: [__m256i; 4] = each!(4, g => {
@@ -431,7 +430,7 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
             };
             let (a, b) = halves(fours[0], fours[1]);
             let (c, d) = halves(fours[2], fours[3]);
-            (Self::add_i32(start[0], [a, c]), Self::add_i32(start[1], [b, d]))
+            [Self::add_i32(start[0], [a, c]), Self::add_i32(start[1], [b, d])]
         }
     }
 

@@ -402,31 +402,47 @@ impl<const VNNI: bool> Lanes for Avx512<VNNI> {
         x: *const i8,
         codes: Codes,
         order: Order,
-    ) -> (__m512i, __m512i) {
-        // SAFETY: the caller vouches for 512 bytes.
+    ) -> [__m512i; 2] {
+        // SAFETY: the caller's word.
+        unsafe { Self::dots_mixed([start], u, [x], codes, order)[0] }
+    }
+
+    #[inline(always)]
+    unsafe fn dots_mixed<const N: usize>(
+        start: [[__m512i; 2]; N],
+        u: [__m512i; 8],
+        x: [*const i8; N],
+        codes: Codes,
+        order: Order,
+    ) -> [[__m512i; 2]; N] {
+        // SAFETY: the caller vouches for 512 bytes of each row.
         unsafe {
             // Sums that need no permutation begin with the starts; to the others they are added after it.
-            let zero = [_mm512_setzero_si512(); 2];
+            let zero = [[_mm512_setzero_si512(); 2]; N];
             let (start, after) = if order == Order::Apart { (start, zero) } else { (zero, start) };
-            let sums = each!(2, half => {
-                let mut sum = Self::begin(start[half], codes);
-                for i in 4 * half..4 * half + 4 {
-                    sum = Self::dot(sum, u[i], _mm512_loadu_si512(x.add(64 * i).cast()), codes);
+            let mut sums: [[__m512i; 2]; N] = each!(N, t => each!(2, half => Self::begin(start[t][half], codes)));
+            for i in 0..4 {
+                for t in 0..N {
+                    for half in 0..2 {
+                        let k = 4 * half + i;
+                        let x = _mm512_loadu_si512(x[t].add(64 * k).cast());
+                        sums[t][half] = Self::dot(sums[t][half], u[k], x, codes);
+                    }
                 }
-                Self::end(start[half], sum, codes)
-            });
+            }
+            let sums: [[__m512i; 2]; N] =
+                each!(N, t => each!(2, half => Self::end(start[t][half], sums[t][half], codes)));
             let first = match order {
                 Order::Together => FIRST_HALVES,
-                Order::Apart => return (sums[0], sums[1]),
+                Order::Apart => return sums,
                 Order::Runs => FIRST_HALVES_OF_RUNS,
             };
             let first = _mm512_loadu_si512(first.as_ptr().cast());
-            let second = _mm512_add_epi32(first, _mm512_set1_epi32(4));
-            let [low, high] = sums;
-            (
-                _mm512_add_epi32(after[0], _mm512_permutex2var_epi32(low, first, high)),
-                _mm512_add_epi32(after[1], _mm512_permutex2var_epi32(low, second, high)),
-            )
+            let halves = [first, _mm512_add_epi32(first, _mm512_set1_epi32(4))];
+            each!(N, t => each!(2, half => {
+                let [low, high] = sums[t];
+                _mm512_add_epi32(after[t][half], _mm512_permutex2var_epi32(low, halves[half], high))
+            }))
         }
     }
 

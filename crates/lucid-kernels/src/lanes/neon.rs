@@ -369,7 +369,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn dot_mixed(start: [I; 2], u: [B; 8], x: *const i8, codes: Codes, _: Order) -> (I, I) {
+    unsafe fn dot_mixed(start: [I; 2], u: [B; 8], x: *const i8, codes: Codes, _: Order) -> [I; 2] {
         // SAFETY: the caller vouches for 512 bytes. Registers 0 and 2 of a vector are the first halves of its two blocks, 1
         // and 3 the second.
         unsafe {
@@ -381,7 +381,7 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
                 vpaddq_s32(pair(v[2 * i]), pair(v[2 * i + 1]))
             };
             let [first, second] = start;
-            (quarters!(i => vaddq_s32(first[i], halves(i, 0))), quarters!(i => vaddq_s32(second[i], halves(i, 1))))
+            [quarters!(i => vaddq_s32(first[i], halves(i, 0))), quarters!(i => vaddq_s32(second[i], halves(i, 1)))]
         }
     }
 

@@ -272,17 +272,17 @@ impl Lanes for Scalar {
         x: *const i8,
         _: Codes,
         _: Order,
-    ) -> ([i32; 16], [i32; 16]) {
+    ) -> [[i32; 16]; 2] {
         // SAFETY: the caller vouches for 512 bytes.
         let x = unsafe { read::<[[i8; 16]; 32]>(x.cast()) };
         let half = |i: usize| -> i32 {
             let u = u[i / 4][i % 4 * 16..][..16].iter();
             u.zip(x[i]).map(|(&u, x)| i32::from(u) * i32::from(x)).sum()
         };
-        (
+        [
             std::array::from_fn(|block| first[block] + half(2 * block)),
             std::array::from_fn(|block| second[block] + half(2 * block + 1)),
-        )
+        ]
     }
 
     #[inline(always)]

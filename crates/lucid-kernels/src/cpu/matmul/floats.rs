@@ -95,9 +95,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
                     dot_rows(m.level, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
                 }
-                for (t, p) in p[..x.rows].iter().enumerate() {
-                    lanes::run(m.level, Total { sums: p, stride: 1, product, t, first });
-                }
+                lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });
             }
         });
         return;

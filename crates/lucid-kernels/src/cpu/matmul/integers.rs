@@ -61,7 +61,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let (row_bytes, rounds) = (product.row_bytes, x.blocks * 32 / ROUND);
     let whole = row_bytes / B::ROUND_BYTES;
     // What a round needs: codes, scales, and of each group where sums start and, for minima, what codes add up to.
-    let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (1 + usize::from(B::MINS)));
+    let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (usize::from(B::OFFSET > 0) + usize::from(B::MINS)));
     // As few strips as can be, as equal as can be.
     let most = (STRIP / (x.rows * bytes_of_round)).max(1);
     let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
@@ -78,10 +78,10 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
         for first in outputs.clone().step_by(16) {
             let rows = first..outputs.end.min(first + 16);
             let w = &product.w[rows.start * row_bytes..rows.end * row_bytes];
-            sums.fill([0.0; 16]);
+            let mut fresh = true;
             let mut dot = |w: &[u8], stride: usize, rounds: Range<usize>, ahead: usize| {
-                let rows = rows.len();
-                lanes::run(m.level, DotRows::<B> { x, w, rows, stride, rounds, ahead, sums, format: PhantomData });
+                let (rows, fresh, format) = (rows.len(), std::mem::take(&mut fresh), PhantomData);
+                lanes::run(m.level, DotRows::<B> { x, w, rows, stride, rounds, ahead, fresh, sums, format });
             };
             for from in (0..whole).step_by(strip) {
                 let to = whole.min(from + strip);
@@ -98,15 +98,13 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
             if whole < rounds {
                 dot(rests::<B>(w, row_bytes, rest), B::ROUND_BYTES, whole..rounds, AHEAD);
             }
-            for t in 0..x.rows {
-                lanes::run(m.level, Total { sums: &sums[t..], stride: x.rows, product, t, first });
-            }
+            lanes::run(m.level, Total { sums, strides: [x.rows, 1], product, first });
         }
     });
 }
 
 /// Some rounds of up to sixteen weight rows against all rows of activations; what they add to the sixteen partial sums of
-/// row t and weight row o goes to `sums[o · T + t]`, of T rows.
+/// row t and weight row o goes to `sums[o · T + t]`, of T rows, which are nothing yet if `fresh`.
 struct DotRows<'a, B> {
     x: Rounded,
     /// From the first of the rounds of the first row.
@@ -117,6 +115,7 @@ struct DotRows<'a, B> {
     rounds: Range<usize>,
     /// Bytes from what is read to what is asked for meanwhile.
     ahead: usize,
+    fresh: bool,
     sums: &'a mut [[f32; 16]],
     format: PhantomData<B>,
 }
@@ -128,7 +127,7 @@ impl<B: Unpack> Kernel for DotRows<'_, B> {
     unsafe fn at<L: Lanes>(self) {
         // SAFETY: the level is the caller's.
         unsafe {
-            if !L::HELD {
+            if !L::HELD || !B::USUAL && self.x.rows > 1 {
                 return self.rows::<L, 0>();
             }
             match self.x.rows {
@@ -150,14 +149,14 @@ impl<B: Unpack> DotRows<'_, B> {
     /// and sums in memory.
     #[inline(always)]
     unsafe fn rows<L: Lanes, const ROWS: usize>(self) {
-        let DotRows { x, w, rows, stride, rounds, ahead, sums, .. } = self;
+        let DotRows { x, w, rows, stride, rounds, ahead, fresh, sums, .. } = self;
         let height = if ROWS == 0 { x.rows } else { ROWS };
         for (o, sums) in sums.chunks_exact_mut(height).take(rows).enumerate() {
             let w = &w[o * stride..][..rounds.len() * B::ROUND_BYTES];
             // SAFETY: arrays of sixteen; the level is the caller's.
             let mut p = unsafe {
                 let mut p = [L::splat(0.0); FEW];
-                for t in 0..height {
+                for t in 0..if fresh { 0 } else { height } {
                     p[t] = L::load(sums[t].as_ptr());
                 }
                 p
@@ -170,37 +169,15 @@ impl<B: Unpack> DotRows<'_, B> {
                     for line in (0..B::ROUND_BYTES).step_by(64) {
                         L::prefetch(round.as_ptr().wrapping_add(ahead + line));
                     }
-                    let codes = B::mixed::<L>(round);
-                    // One vector for each group of a block.
-                    let [scale, min] = B::scales::<L>(round, 0);
-                    let (mut scales, mut mins) = ((scale, scale), (min, min));
-                    if B::GROUP == 16 {
-                        let [more_scales, more_mins] = B::scales::<L>(round, 1);
-                        scales = L::evens_and_odds(scale, more_scales);
-                        mins = L::evens_and_odds(min, more_mins);
+                    let weights = Weights::<L>::of::<B>(round);
+                    // Pairs, for while one row waits for its dot products, the other has some; not where memory is what is waited for,
+                    // nor with sums in memory.
+                    let pairs = if ROWS > 2 { ROWS / 2 * 2 } else { 0 };
+                    for t in (0..pairs).step_by(2) {
+                        weights.meet::<B, 2>(&x, (i * height + t) * 16, &mut p[t..]);
                     }
-                    for t in 0..height {
-                        let at = (i * height + t) * 16;
-                        let q = x.q.add(at * 32);
-                        let mut start = [L::splat_i32(0); 2];
-                        for g in 0..32 / B::GROUP {
-                            start[g] = L::load_i32(x.start[g].add(at));
-                        }
-                        let (mut first, second) = L::dot_mixed(start, codes, q, B::CODES, B::ORDER);
-                        if B::GROUP == 32 {
-                            first = L::add_i32(first, second);
-                        }
-                        let d = L::load(x.d.add(at));
-                        p[t] = L::fma(L::mul(scales.0, d), L::to_f32(first), p[t]);
-                        if B::GROUP == 16 {
-                            p[t] = L::fma(L::mul(scales.1, d), L::to_f32(second), p[t]);
-                        }
-                        if B::MINS {
-                            p[t] = L::fma(mins.0, L::load(x.sum[0].add(at)), p[t]);
-                            if B::GROUP == 16 {
-                                p[t] = L::fma(mins.1, L::load(x.sum[1].add(at)), p[t]);
-                            }
-                        }
+                    for t in pairs..height {
+                        weights.meet::<B, 1>(&x, (i * height + t) * 16, &mut p[t..]);
                     }
                 }
             }
@@ -212,13 +189,61 @@ impl<B: Unpack> DotRows<'_, B> {
     }
 }
 
-/// Adds the sixteen partial sums of each of up to sixteen outputs of row `t`, in order, from zero, and writes them. From
-/// output to output it is `stride` sums.
+/// A round of a weight row in registers: codes, and a vector of scales, and of minima, for each group of a block.
+struct Weights<L: Lanes> {
+    codes: [L::B; 8],
+    scales: [L::F; 2],
+    mins: [L::F; 2],
+}
+
+impl<L: Lanes> Weights<L> {
+    #[inline(always)]
+    unsafe fn of<B: Unpack>(round: &[u8]) -> Weights<L> {
+        // SAFETY: the caller's word.
+        unsafe {
+            let codes = B::mixed::<L>(round);
+            let [scale, min] = B::scales::<L>(round, 0);
+            if B::GROUP == 32 {
+                return Weights { codes, scales: [scale; 2], mins: [min; 2] };
+            }
+            let [more_scales, more_mins] = B::scales::<L>(round, 1);
+            let (scales, mins) = (L::evens_and_odds(scale, more_scales), L::evens_and_odds(min, more_mins));
+            Weights { codes, scales: scales.into(), mins: mins.into() }
+        }
+    }
+
+    /// Adds what N rows of activations make of them to the sums `p` of these rows. Block `at` of the activations is the first
+    /// of the round in the first row.
+    #[inline(always)]
+    unsafe fn meet<B: Unpack, const N: usize>(&self, x: &Rounded, at: usize, p: &mut [L::F]) {
+        // SAFETY: activations are whole rounds in all arrays; the level is the caller's.
+        unsafe {
+            let q: [*const i8; N] = each!(N, t => x.q.add((at + 16 * t) * 32));
+            let start: [[L::I; 2]; N] = each!(N, t => each!(2, g => {
+                if g < 32 / B::GROUP && B::OFFSET > 0 { L::load_i32(x.start[g].add(at + 16 * t)) } else { L::splat_i32(0) }
+            }));
+            let sums = L::dots_mixed(start, self.codes, q, B::CODES, B::ORDER);
+            for t in 0..N {
+                let (at, [first, second]) = (at + 16 * t, sums[t]);
+                let d = L::load(x.d.add(at));
+                let groups = if B::GROUP == 32 { [L::add_i32(first, second), second] } else { [first, second] };
+                for g in 0..32 / B::GROUP {
+                    p[t] = L::fma(L::mul(self.scales[g], d), L::to_f32(groups[g]), p[t]);
+                }
+                for g in 0..if B::MINS { 32 / B::GROUP } else { 0 } {
+                    p[t] = L::fma(self.mins[g], L::load(x.sum[g].add(at)), p[t]);
+                }
+            }
+        }
+    }
+}
+
+/// Adds the sixteen partial sums of each of up to sixteen outputs of all rows, in order, from zero, and writes them.
 pub(super) struct Total<'a> {
     pub(super) sums: &'a [[f32; 16]],
-    pub(super) stride: usize,
+    /// From output to output, and from row to row.
+    pub(super) strides: [usize; 2],
     pub(super) product: &'a Product<'a>,
-    pub(super) t: usize,
     pub(super) first: usize,
 }
 
@@ -227,16 +252,20 @@ impl Kernel for Total<'_> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        // SAFETY: arrays of sixteen; every output is in one piece; the level is the caller's.
-        unsafe {
-            let classes = L::transpose(each!(16, o => L::load(self.sums[o * self.stride].as_ptr())));
-            let mut sum = L::splat(0.0);
-            for p in classes {
-                sum = L::add(sum, p);
+        let [output, row] = self.strides;
+        for t in 0..self.product.rows {
+            let sums = &self.sums[t * row..];
+            // SAFETY: arrays of sixteen; every output is in one piece; the level is the caller's.
+            unsafe {
+                let classes = L::transpose(each!(16, o => L::load(sums[o * output].as_ptr())));
+                let mut sum = L::splat(0.0);
+                for p in classes {
+                    sum = L::add(sum, p);
+                }
+                let mut y = [0f32; 16];
+                L::store(y.as_mut_ptr(), sum);
+                self.product.put::<L>(t, self.first, y.as_ptr(), 1);
             }
-            let mut y = [0f32; 16];
-            L::store(y.as_mut_ptr(), sum);
-            self.product.put::<L>(self.t, self.first, y.as_ptr(), 1);
         }
     }
 }
