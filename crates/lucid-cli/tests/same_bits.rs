@@ -131,9 +131,10 @@ fn same_by_all_ways(model: &Path, n: usize, kind: &[&str], ways: &[Way]) -> Vec<
 
 /// Asserts that all levels lead to the same file.
 #[track_caller]
-fn same_at_every_level(model: &Path, n: usize, plain: &[u8]) {
+fn same_at_every_level(model: &Path, n: usize, kind: &[&str], plain: &[u8]) {
     for level in Level::available() {
-        assert!(logits(model, n, &[], Some(level.name())) == plain, "{} at {level}: other logits", model.display());
+        let got = logits(model, n, kind, Some(level.name()));
+        assert!(got == plain, "{} at {level}: {kind:?}: other logits", model.display());
     }
 }
 
@@ -143,7 +144,7 @@ fn no_threads_pieces_company_history_or_instructions_change_the_logits() {
     let tiny = tiny(&folder);
     for format in ["F16", "Q8_0", "Q4_0", "Q4_K_M", "IQ4_XS"] {
         let model = quantised(&tiny, &[format]);
-        same_at_every_level(&model, SOME, &same_by_all_ways(&model, SOME, &[], &WAYS));
+        same_at_every_level(&model, SOME, &[], &same_by_all_ways(&model, SOME, &[], &WAYS));
     }
 }
 
@@ -175,7 +176,7 @@ fn nor_do_they_in_any_format() {
     let random = random(&folder);
     for kind in KINDS {
         let model = quantised(&random, kind);
-        same_at_every_level(&model, SOME, &same_by_all_ways(&model, SOME, &[], &WAYS));
+        same_at_every_level(&model, SOME, &[], &same_by_all_ways(&model, SOME, &[], &WAYS));
     }
 }
 
@@ -183,8 +184,12 @@ fn nor_do_they_in_any_format() {
 fn nor_past_the_edge_of_every_chunk_and_tile() {
     let folder = Scratch::new("same-bits-edges");
     let random = random(&folder);
-    same_by_all_ways(&quantised(&random, &["Q4_K_M"]), MANY, &[], &PAIRS);
-    same_by_all_ways(&quantised(&random, &["F16"]), MANY, &[], &[PAIRS[0], PAIRS[7], PAIRS[11], PAIRS[13], PAIRS[17]]);
+    let model = quantised(&random, &["Q4_K_M"]);
+    same_at_every_level(&model, MANY, &[], &same_by_all_ways(&model, MANY, &[], &PAIRS));
+    let some = [PAIRS[0], PAIRS[7], PAIRS[11], PAIRS[13], PAIRS[17]];
+    for model in [quantised(&random, &["F16"]), tiny(&folder)] {
+        same_by_all_ways(&model, MANY, &[], &some);
+    }
 }
 
 #[test]
@@ -194,6 +199,7 @@ fn nor_with_any_type_of_cache_or_with_exact_activations() {
     let mut all = Vec::new();
     for kind in [&["--kv", "f32"][..], &["--kv", "f16"], &["--kv", "q8_0"], &["--exact"]] {
         let plain = same_by_all_ways(&model, SOME, kind, &WAYS);
+        same_at_every_level(&model, SOME, kind, &plain);
         assert!(!all.contains(&plain), "{kind:?} changes nothing at all");
         all.push(plain);
     }

@@ -1,18 +1,27 @@
-//! Nothing is allocated per decoded token: every buffer is one that an earlier token left.
+//! Nothing is allocated per decoded token: every buffer is one that an earlier token left. Of a generated one, its text is the
+//! caller's, and that only.
 //!
 //! One test in a file of its own, because the count is of the whole process.
+
+#[path = "common/random_model.rs"]
+mod random_model;
 
 use lucid::{
     backend::cpu::{Cpu, Options},
     file::ModelFile,
+    generate::{Request, Session},
     kv::Span,
     models::{Loader, Model},
     ops::Ctx,
+    sample::{Breakers, Chain, Params},
+    tokenizer::Tokenizer,
 };
+use lucid_kernels::formats::Format;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
+    ops::Range,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
 /// The system's allocator, counting.
@@ -37,24 +46,58 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// The most tokens that are computed, and three ranges of them that are counted: each crosses an edge of the cache's tiles.
+const TOKENS: usize = 200;
+const COUNTED: [Range<usize>; 3] = [60..70, 124..134, 188..198];
+
+/// The fewest allocations of a counted range. The harness's own thread may allocate now and then; a token that does shows in
+/// every one.
+fn fewest(mut token: impl FnMut(usize)) -> usize {
+    let mut next = 0;
+    let counts = COUNTED.map(|counted| {
+        (next..counted.start).for_each(&mut token);
+        next = counted.end;
+        let before = ALLOCATIONS.load(Relaxed);
+        counted.for_each(&mut token);
+        ALLOCATIONS.load(Relaxed) - before
+    });
+    counts.into_iter().min().expect("three")
+}
+
+/// Steps of two sequences.
+fn of_steps(path: &Path, cpu: &Cpu) -> usize {
+    let file = ModelFile::open(path).unwrap();
+    let model = Model::load(&Loader::new(cpu, &file).unwrap()).unwrap();
+    let mut cache = model.begin_many(cpu, 2, TOKENS).unwrap();
+    let (cx, mut logits) = (Ctx::new(cpu), Vec::new());
+    let spans = [Span { sequence: 0, tokens: 1 }, Span { sequence: 1, tokens: 1 }];
+    fewest(|t| model.step(&cx, &[t as u32, t as u32 + 1], &spans, &mut cache, true, &mut logits).unwrap())
+}
+
+/// Tokens that are drawn, with penalties and every sampler that is usually on, and become text.
+fn of_a_text(path: &Path, cpu: &Cpu) -> usize {
+    let (file, tokenizer) = (ModelFile::open(path).unwrap(), Tokenizer::open(path).unwrap());
+    let model = Model::load(&Loader::new(cpu, &file).unwrap()).unwrap();
+    let mut session = Session::new(&model, cpu, TOKENS + 1).unwrap();
+    let params = Params { penalty_repeat: 1.1, penalty_last_n: -1, ..Params::default() };
+    let chain = Chain::new(&params, tokenizer.vocab_size(), session.context(), Breakers::default()).unwrap();
+    let request = Request { prompt: vec![1], ..Request::default() };
+    let cancel = AtomicBool::new(false);
+    let mut text = session.generate(&tokenizer, chain, &request, &cancel, &mut |_, _| ()).unwrap();
+    fewest(|_| drop(text.next().expect("no token ends it").unwrap()))
+}
+
 #[test]
 fn a_decoded_token_allocates_nothing() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny/tiny.gguf");
-    let file = ModelFile::open(&path).unwrap();
     let cpu = Cpu::new(Options { threads: Some(2), ..Options::default() }).unwrap();
-    let model = Model::load(&Loader::new(&cpu, &file).unwrap()).unwrap();
-    let mut cache = model.begin_many(&cpu, 2, 64).unwrap();
-    let (cx, mut logits) = (Ctx::new(&cpu), Vec::new());
-    let spans = [Span { sequence: 0, tokens: 1 }, Span { sequence: 1, tokens: 1 }];
-    let mut step = |t: u32| model.step(&cx, &[t, t + 1], &spans, &mut cache, true, &mut logits).unwrap();
-    (0..4).for_each(&mut step);
-    // The harness's own thread may allocate now and then; a token that does shows in every round.
-    let rounds: Vec<usize> = [4..22, 22..40, 40..58]
-        .map(|tokens| {
-            let before = ALLOCATIONS.load(Relaxed);
-            tokens.for_each(&mut step);
-            ALLOCATIONS.load(Relaxed) - before
-        })
-        .to_vec();
-    assert_eq!(rounds.iter().min(), Some(&0), "allocations in rounds of 18 steps of two tokens: {rounds:?}");
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/tiny/tiny.gguf");
+    assert_eq!(of_steps(&tiny, &cpu), 0, "allocations of ten steps");
+    let random = std::env::temp_dir().join(format!("lucid-token-loop-{}.gguf", std::process::id()));
+    for format in [Format::F16, Format::Q4_0, Format::Q6_K] {
+        random_model::write(&random, format);
+        assert_eq!(of_steps(&random, &cpu), 0, "allocations of ten steps in {}", format.name());
+    }
+    std::fs::remove_file(random).unwrap();
+    let texts = of_a_text(&tiny, &cpu);
+    assert!(texts <= COUNTED[0].len(), "{texts} allocations for the text of {} tokens", COUNTED[0].len());
 }
