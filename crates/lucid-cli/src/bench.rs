@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// Tokens of the generation test; 0 leaves it out
     #[arg(short, long, value_name = "N,…", value_delimiter = ',', default_value = "128")]
     n_gen: Vec<u32>,
-    /// Threads that compute [default: the cores that this process may use]
+    /// Threads that compute [default: the physical cores that this process may use]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Vec<u16>,
     /// Tokens that are in the cache before a test begins
@@ -99,7 +99,7 @@ Several values, separated by commas, make a test for each combination. Tests hav
 that llama-bench gives them: pp512 is a prompt of 512 tokens, tg128 generates 128; here also
 tg128x4, four sequences at once, and d2048, behind 2048 tokens. Tokens are random, and the
 same in every run. Of a chunk, only the last token meets the output matrix. The cpu is the
-only device; LUCID_LEVEL=scalar forces plain instructions.
+only device; LUCID_LEVEL=scalar forces plain instructions (lucid --help has all levels).
 
 The table: tokens/s is the mean of the repetitions and their standard deviation, over all
 sequences. 'reached' compares with what the machine can do, measured between the repetitions

@@ -11,7 +11,7 @@ use lucid_kernels::cpu::CacheType;
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Computing")]
 pub(crate) struct Device {
-    /// Threads that compute; no result depends on it [default: the cores that this process may use]
+    /// Threads that compute; no result depends on it [default: the physical cores that this process may use]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// What the cpu's cache of keys and values stores: f32, f16 or q8_0; the reference's is always f32 [default: f16]

@@ -1,6 +1,6 @@
 //! `lucid logits`: the numbers themselves, for comparing with PyTorch or another engine.
 
-use crate::{compute::Device, model};
+use crate::{compute::Device, model, output::say};
 use lucid::{
     backend::{Backend, Reference},
     file::{ModelFile, npy},
@@ -52,7 +52,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let file = model::open(args.model.as_deref())?;
     match args.how.cpu(&args.device)? {
-        Some(cpu) => write(&args, &file, &cpu),
+        Some(cpu) => {
+            say(&cpu.describe());
+            write(&args, &file, &cpu)
+        }
         None => write(&args, &file, &Reference),
     }
 }

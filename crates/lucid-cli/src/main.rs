@@ -53,6 +53,9 @@ const EXAMPLES: &str = "Examples:
   lucid quantize model-f16.gguf model-q4_k_m.gguf Q4_K_M
   lucid pull hf:owner/model-GGUF:Q4_K_M    from the Hugging Face hub; commands take such names too
 
+The cpu uses the best instructions it finds, and says which: scalar; avx2, avxvnni, avx512, avx512vnni;
+neon, dotprod, i8mm. LUCID_LEVEL=NAME in the environment forces others. No result depends on it.
+
 Every command has its own --help with examples.";
 
 #[derive(Subcommand)]

@@ -133,7 +133,8 @@ pub struct Outcome {
 impl<'m, 'f, B: Backend> Session<'m, 'f, B> {
     /// An empty sequence that may grow to `context` tokens.
     pub fn new(model: &'m Model<'f, B>, backend: &'m B, context: usize) -> Result<Self> {
-        Ok(Session { model, backend, cache: model.begin(backend, context)?, seen: Vec::new() })
+        let cache = model.begin(backend, context)?;
+        Ok(Session { model, backend, seen: Vec::with_capacity(cache.capacity), cache })
     }
 
     /// Tokens that fit.
@@ -311,7 +312,7 @@ impl<B: Backend> Generation<'_, '_, '_, B> {
             self.outcome.trace = trace;
             return Ok(None);
         }
-        let (text, stopped) = self.stops.push(&self.decoder.push(self.tokenizer, id)?);
+        let (text, stopped) = self.stops.push(self.decoder.push(self.tokenizer, id)?);
         self.end = stopped.map(End::StopString);
         self.outcome.generated += 1;
         self.last = Some(id);
@@ -322,7 +323,7 @@ impl<B: Backend> Generation<'_, '_, '_, B> {
     pub fn finish(mut self) -> Outcome {
         let end = self.end.unwrap_or(End::Cancelled);
         if !matches!(end, End::StopString(_)) {
-            let (text, stopped) = self.stops.push(&self.decoder.finish(self.tokenizer));
+            let (text, stopped) = self.stops.push(self.decoder.finish(self.tokenizer));
             // U+FFFD for half a character could complete a stop string, if somebody asks for that
             self.outcome.rest = if stopped.is_some() { text } else { text + &self.stops.finish() };
         }

@@ -32,9 +32,11 @@ impl Stops {
     }
 
     /// The next piece: what may be shown now, and the stop string that ended the text. Nothing must be pushed after that.
-    pub fn push(&mut self, piece: &str) -> (String, Option<String>) {
-        let mut text = std::mem::take(&mut self.held);
-        text.push_str(piece);
+    pub fn push(&mut self, piece: String) -> (String, Option<String>) {
+        let mut text = piece;
+        if !self.held.is_empty() {
+            text = std::mem::take(&mut self.held) + &text;
+        }
         let complete = |s: &&String| text.find(s.as_str()).map(|at| at + s.len());
         if let Some(end) = self.strings.iter().filter_map(|s| complete(&s)).min() {
             let longest = self.strings.iter().filter(|s| text[..end].ends_with(s.as_str())).max_by_key(|s| s.len());
@@ -104,7 +106,7 @@ mod tests {
         let mut holder = Stops::new(stops);
         let mut out = String::new();
         for piece in pieces {
-            let (text, stopped) = holder.push(piece);
+            let (text, stopped) = holder.push(piece.clone());
             out.push_str(&text);
             if stopped.is_some() {
                 return (out, true);
@@ -116,13 +118,13 @@ mod tests {
     #[test]
     fn what_may_begin_a_stop_string_waits_and_nothing_else_does() {
         let mut stops = Stops::new(&["\nUser:".into()]);
-        assert_eq!(stops.push(" yes"), (" yes".into(), None));
-        assert_eq!(stops.push(".\nUs"), (".".into(), None));
-        assert_eq!(stops.push("e it\n"), ("\nUse it".into(), None));
-        assert_eq!(stops.push("User"), ("".into(), None));
-        assert_eq!(stops.push(": hello"), ("".into(), Some("\nUser:".into())));
+        assert_eq!(stops.push(" yes".into()), (" yes".into(), None));
+        assert_eq!(stops.push(".\nUs".into()), (".".into(), None));
+        assert_eq!(stops.push("e it\n".into()), ("\nUse it".into(), None));
+        assert_eq!(stops.push("User".into()), ("".into(), None));
+        assert_eq!(stops.push(": hello".into()), ("".into(), Some("\nUser:".into())));
         let mut stops = Stops::new(&["é!".into(), String::new()]);
-        assert_eq!(stops.push("caféé"), ("café".into(), None));
+        assert_eq!(stops.push("caféé".into()), ("café".into(), None));
         assert_eq!(stops.finish(), "é");
     }
 

@@ -39,7 +39,7 @@ impl Chain {
         params.check(vocab)?;
         let p = params.clone();
         // in a context, older tokens than it holds are not looked back on
-        let window = |last_n: i32| usize::try_from(last_n).unwrap_or(context);
+        let window = |last_n: i32| usize::try_from(last_n).map_or(context, |n| n.min(context));
         let penalties =
             Penalties::new(vocab, window(p.penalty_last_n), p.penalty_repeat, p.penalty_freq, p.penalty_present);
         let dry = Dry::new(p.dry_multiplier, p.dry_base, p.dry_allowed_length, window(p.dry_penalty_last_n), breakers);

@@ -122,7 +122,7 @@ impl Dry {
             allowed,
             window,
             breakers,
-            recent: VecDeque::new(),
+            recent: VecDeque::with_capacity(window),
             common: Vec::new(),
             longest: HashMap::new(),
         }

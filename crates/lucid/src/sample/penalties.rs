@@ -29,7 +29,7 @@ impl Penalties {
     pub fn new(vocab: usize, window: usize, repeat: f32, frequency: f32, presence: f32) -> Penalties {
         let off = window == 0 || (repeat == 1.0 && frequency == 0.0 && presence == 0.0);
         let (window, counts) = if off { (0, Vec::new()) } else { (window, vec![0; vocab]) };
-        Penalties { repeat, frequency, presence, window, recent: VecDeque::new(), counts }
+        Penalties { repeat, frequency, presence, window, recent: VecDeque::with_capacity(window), counts }
     }
 
     /// Whether they do nothing.
