@@ -106,7 +106,17 @@ fn it_stops_where_it_should_and_says_why() {
 fn nobody_watches_so_nothing_is_said_unless_asked() {
     let done = lucid(&["run", "-p", BEGIN, "-n", "9", "--verbose", "--seed", "-1"]);
     assert_eq!(done.code, Some(0));
-    for words in ["seed ", "[9 tokens, ", " tokens/s; stopped by -n]", "[prompt 5 tokens, ", "; first token "] {
+    let level = lucid_kernels::level::Level::detect().unwrap();
+    let how = format!("cpu: {level}, ");
+    for words in [
+        &how,
+        " f16 cache\n",
+        "seed ",
+        "[9 tokens, ",
+        " tokens/s; stopped by -n]",
+        "[prompt 5 tokens, ",
+        "; first token ",
+    ] {
         assert!(done.err.contains(words), "{words}: {}", done.err);
     }
     assert!(!done.out.contains("seed"));

@@ -14,7 +14,7 @@ use super::{
     Block, Format, f16_at, u16_at,
     unpack::{Unpack, bytes_at, neighbours_of_two_bits, one_each, within},
 };
-use crate::lanes::{Codes, Lanes};
+use crate::lanes::{Codes, Lanes, each};
 
 /// 64 two-bit steps, offset by 1, and an f16 scale.
 pub struct Q2_0;
@@ -42,7 +42,7 @@ impl Unpack for Q2_0 {
     #[inline(always)]
     unsafe fn codes<L: Lanes>(round: &[u8], k: usize) -> L::B {
         let (block, _) = within::<Self>(round, k);
-        let codes: [[u8; 8]; 8] = std::array::from_fn(|i| neighbours_of_two_bits(u16_at(block, 2 + 2 * i)));
+        let codes: [[u8; 8]; 8] = each!(8, i => neighbours_of_two_bits(u16_at(block, 2 + 2 * i)));
         // SAFETY: the caller's word.
         unsafe { bytes_at::<L>(codes.as_flattened(), 0) }
     }
