@@ -40,7 +40,9 @@ fn logits(model: &Path, n: usize, flags: &[&str], level: Option<&str>) -> Vec<u8
         command.env("LUCID_LEVEL", level);
     }
     let done = command.output().unwrap();
-    assert!(done.status.success(), "{flags:?}: {}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{flags:?}: {said}");
+    assert!(said.contains(&format!("cpu: {}, ", level.unwrap_or(Level::best().name()))), "another level: {said}");
     let bytes = std::fs::read(&out).unwrap();
     std::fs::remove_file(out).unwrap();
     bytes

@@ -20,7 +20,6 @@ pub(crate) mod scalar;
 mod x86;
 
 use crate::level::{Isa, Level};
-use std::mem::MaybeUninit;
 
 /// The ways in which codes come from memory. For each, a level may mix them in an order of its own.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -228,7 +227,7 @@ pub(crate) trait Lanes: Copy + 'static {
         unsafe { each!(N, t => Self::dot_mixed(start[t], u, x[t], codes, order)) }
     }
     /// The 32 values of two vectors, those at even places and those at odd ones.
-    unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> (Self::F, Self::F);
+    unsafe fn evens_and_odds(a: Self::F, b: Self::F) -> [Self::F; 2];
     /// Exchanges rows and columns of sixteen vectors: lane j of result i is lane i of vector j.
     unsafe fn transpose(v: [Self::F; 16]) -> [Self::F; 16];
     /// Asks for the cache line at `p`, which need not exist.
@@ -269,8 +268,9 @@ pub(crate) trait Kernel {
 
 /// A line of the cache on the stack. A function that has one keeps all that it stores there in whole lines: vectors, too, for
 /// which it has no register. Else it depends on chance, in each run of the program, whether every one of them straddles two.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[repr(align(64))]
-struct Line([MaybeUninit<u8>; 64]);
+struct Line([std::mem::MaybeUninit<u8>; 64]);
 
 /// Makes, for each level, the function that enables its instructions.
 macro_rules! entries {
@@ -284,7 +284,7 @@ macro_rules! entries {
             #[target_feature(enable = $features)]
             unsafe fn $name<K: Kernel>(kernel: K) -> K::Out {
                 // Nothing uses it; that its address might be seen is what puts it on the stack.
-                std::hint::black_box(Line([const { MaybeUninit::uninit() }; 64]).0.as_ptr());
+                std::hint::black_box(Line([const { std::mem::MaybeUninit::uninit() }; 64]).0.as_ptr());
                 // SAFETY: the instructions exist by the caller's word.
                 unsafe { kernel.at::<$lanes>() }
             }

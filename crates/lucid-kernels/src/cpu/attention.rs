@@ -190,16 +190,18 @@ impl Kernel for Attend<'_, '_> {
                     visible[i] = (position + 1).saturating_sub(first).min(TILE);
                 }
                 let tile = Tile { dim: self.layout.dim, padded, visible, widened, q, scores, sums };
-                // Four queries by four vectors keep AVX-512 busy; two by two are what less has registers for, or what is
-                // left over.
+                // Four queries by four vectors, or two, keep AVX-512 busy; two by two are what less has registers for, or what
+                // is left over.
                 let many = if L::VECTORS == 2 { n / 4 * 4 + if n % 4 == 3 { 3 } else { 0 } } else { 0 };
                 let mut ahead = Lines::of(self.seen(self.cache.values, first));
                 let sides = self.widen::<L, true>(first, widened);
                 // Sides come in pairs. One that nobody sees has zeros: what lay there before may be numbers so small that a
-                // processor takes a hundred times as long for them.
+                // multiplication takes a hundred cycles.
                 if sides % 2 == 1 {
                     let to = widened.add(sides * SIDE * padded);
-                    (0..padded).for_each(|i| L::store(to.add(SIDE * i), L::splat(0.0)));
+                    for i in 0..padded {
+                        L::store(to.add(SIDE * i), L::splat(0.0));
+                    }
                 }
                 let pairs = sides.next_multiple_of(2);
                 if pairs == SIDES {
@@ -304,8 +306,8 @@ struct Tile {
 }
 
 impl Tile {
-    /// The scores of some queries with so many `sides`, N queries by S sides at a time. Positions that no query sees have any
-    /// score.
+    /// The scores of some queries with the first `sides` sides, N queries by S sides at a time. What lies beyond stays as it
+    /// was, and positions that no query sees have any score.
     #[inline(always)]
     unsafe fn score<L: Lanes, const N: usize, const S: usize>(
         &self,

@@ -287,7 +287,7 @@ impl Attended {
         let (n, width) = (140, heads.kv * heads.dim);
         let (mut keys, mut values) = (vec![0xFF; layout.bytes(n)], vec![0xFF; layout.bytes(n)]);
         for j in 0..n {
-            let numbers = |seed, wild, infinite| if wild { awkward(seed, width, infinite) } else { noise(seed, width) };
+            let numbers = |seed, odd, infinite| if odd { awkward(seed, width, infinite) } else { noise(seed, width) };
             let k = numbers(96 + j as u64, wild && matches!(j, 40 | 120), j == 120);
             let v = numbers(396 + j as u64, wild && j % 50 == 7, true);
             layout.store(j, &k, &v, &mut keys, &mut values);

@@ -435,14 +435,14 @@ impl<const VNNI: bool> Lanes for Avx2<VNNI> {
     }
 
     #[inline(always)]
-    unsafe fn evens_and_odds(a: F, b: F) -> (F, F) {
+    unsafe fn evens_and_odds(a: F, b: F) -> [F; 2] {
         // SAFETY: the trait's contract.
         unsafe {
             // Within lanes of 128 bits: evens of both registers, whose quarters then stand in the order 0, 2, 1, 3.
             let order = |x| _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(_mm256_castps_pd(x)));
             let even = |x: F| order(_mm256_shuffle_ps::<0b10_00_10_00>(x[0], x[1]));
             let odd = |x: F| order(_mm256_shuffle_ps::<0b11_01_11_01>(x[0], x[1]));
-            ([even(a), even(b)], [odd(a), odd(b)])
+            [[even(a), even(b)], [odd(a), odd(b)]]
         }
     }
 

@@ -386,14 +386,14 @@ impl<const DOT: u8> Lanes for Neon<DOT> {
     }
 
     #[inline(always)]
-    unsafe fn evens_and_odds(a: F, b: F) -> (F, F) {
+    unsafe fn evens_and_odds(a: F, b: F) -> [F; 2] {
         // SAFETY: the trait's contract.
         unsafe {
             let all = [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3]];
-            (
+            [
                 quarters!(i => vuzp1q_f32(all[2 * i], all[2 * i + 1])),
                 quarters!(i => vuzp2q_f32(all[2 * i], all[2 * i + 1])),
-            )
+            ]
         }
     }
 

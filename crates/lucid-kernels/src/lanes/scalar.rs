@@ -286,9 +286,9 @@ impl Lanes for Scalar {
     }
 
     #[inline(always)]
-    unsafe fn evens_and_odds(a: [f32; 16], b: [f32; 16]) -> ([f32; 16], [f32; 16]) {
+    unsafe fn evens_and_odds(a: [f32; 16], b: [f32; 16]) -> [[f32; 16]; 2] {
         let at = |i: usize| if i < 16 { a[i] } else { b[i - 16] };
-        (std::array::from_fn(|i| at(2 * i)), std::array::from_fn(|i| at(2 * i + 1)))
+        [std::array::from_fn(|i| at(2 * i)), std::array::from_fn(|i| at(2 * i + 1))]
     }
 
     #[inline(always)]

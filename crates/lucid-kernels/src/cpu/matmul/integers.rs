@@ -10,7 +10,7 @@
 //! ```
 //!
 //! So a weight is read once, is unpacked once, and meets every row while it is in registers. So does p, one vector for each
-//! row, where a level has registers enough ([`Lanes::HELD`]); elsewhere p is in memory. Its sixteen lanes are added in order
+//! row, where a level has registers enough ([`Lanes::HELD`]) and the format is a usual one; elsewhere p is in memory. Its sixteen lanes are added in order
 //! only at the end; sixteen weight rows share one transposition for that. Weights are read in address order (sixteen
 //! interleaved rows would defeat the processor's prefetcher), unless the activations of several rows are more than L1 holds:
 //! then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly.
@@ -60,7 +60,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let x = Rounded::new(m, product, (B::GROUP, B::OFFSET, B::ORDER), &mut scratch.shared);
     let (row_bytes, rounds) = (product.row_bytes, x.blocks * 32 / ROUND);
     let whole = row_bytes / B::ROUND_BYTES;
-    // What a round needs: codes, scales, and of each group where sums start and, for minima, what codes add up to.
+    // What a round needs: codes, scales, and of each group where sums start if codes have an offset and, for minima, what they add up to.
     let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (usize::from(B::OFFSET > 0) + usize::from(B::MINS)));
     // As few strips as can be, as equal as can be.
     let most = (STRIP / (x.rows * bytes_of_round)).max(1);
@@ -170,8 +170,8 @@ impl<B: Unpack> DotRows<'_, B> {
                         L::prefetch(round.as_ptr().wrapping_add(ahead + line));
                     }
                     let weights = Weights::<L>::of::<B>(round);
-                    // Pairs, for while one row waits for its dot products, the other has some; not where memory is what is waited for,
-                    // nor with sums in memory.
+                    // In pairs, so that one row has something to do while the other waits for its dot products; not where memory
+                    // is what is waited for, nor with sums in memory.
                     let pairs = if ROWS > 2 { ROWS / 2 * 2 } else { 0 };
                     for t in (0..pairs).step_by(2) {
                         weights.meet::<B, 2>(&x, (i * height + t) * 16, &mut p[t..]);
@@ -208,7 +208,7 @@ impl<L: Lanes> Weights<L> {
             }
             let [more_scales, more_mins] = B::scales::<L>(round, 1);
             let (scales, mins) = (L::evens_and_odds(scale, more_scales), L::evens_and_odds(min, more_mins));
-            Weights { codes, scales: scales.into(), mins: mins.into() }
+            Weights { codes, scales, mins }
         }
     }
 
