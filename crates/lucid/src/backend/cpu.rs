@@ -13,7 +13,11 @@ use lucid_kernels::{
     level::Level,
     threads::default_threads,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
+use std::{
+    ops::{Deref, DerefMut, Range},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// How the CPU computes. The default is what is fastest.
 #[derive(Clone, Copy, Debug)]
@@ -42,19 +46,39 @@ pub struct Cpu {
     positions: Mutex<Vec<u32>>,
 }
 
+/// A line of the processor's cache. Memory of whole lines begins at one, so that a vector of 64 bytes is never the ends of two.
+#[derive(Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
 /// Buffers that nobody uses at the moment.
 #[derive(Default)]
-struct Shelf(Mutex<Vec<Vec<f32>>>);
+struct Shelf(Mutex<Vec<Vec<Line>>>);
 
 /// Values of a tensor; the memory returns to its backend when dropped.
 pub struct Buffer {
-    values: Vec<f32>,
+    lines: Vec<Line>,
+    len: usize,
     shelf: Arc<Shelf>,
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &cast_slice(&self.lines)[..self.len]
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut cast_slice_mut(&mut self.lines)[..self.len]
+    }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        lock(&self.shelf.0).push(std::mem::take(&mut self.values));
+        lock(&self.shelf.0).push(std::mem::take(&mut self.lines));
     }
 }
 
@@ -63,8 +87,15 @@ pub struct Kv {
     layout: CacheLayout,
     /// Bytes per sequence, of keys and as many of values.
     bytes: usize,
-    keys: Vec<u8>,
-    values: Vec<u8>,
+    keys: Vec<Line>,
+    values: Vec<Line>,
+}
+
+impl Kv {
+    /// The bytes of a sequence.
+    fn of(&self, sequence: usize) -> Range<usize> {
+        sequence * self.bytes..(sequence + 1) * self.bytes
+    }
 }
 
 /// A lock, whether or not somebody panicked while holding it: what these protect is never left half-written.
@@ -104,14 +135,15 @@ impl Cpu {
 
     /// A buffer of so many values, of which nothing is known: the smallest on the shelf that has room.
     fn buffer(&self, len: usize) -> Buffer {
+        let n = len.div_ceil(16);
         let mut shelf = lock(&self.shelf.0);
-        let fits = |i: &usize| shelf[*i].capacity() >= len;
-        let mut values = match (0..shelf.len()).filter(fits).min_by_key(|&i| shelf[i].capacity()) {
+        let fits = |i: &usize| shelf[*i].capacity() >= n;
+        let mut lines = match (0..shelf.len()).filter(fits).min_by_key(|&i| shelf[i].capacity()) {
             Some(i) => shelf.swap_remove(i),
-            None => Vec::with_capacity(len),
+            None => Vec::with_capacity(n),
         };
-        values.resize(len, 0.0);
-        Buffer { values, shelf: self.shelf.clone() }
+        lines.resize(n, Line::default());
+        Buffer { lines, len, shelf: self.shelf.clone() }
     }
 }
 
@@ -135,7 +167,7 @@ impl SupportsDType<Packed> for Cpu {
 
 impl<'a> Rows<'a, Cpu> {
     fn values(self) -> &'a [f32] {
-        &self.data.values[self.offset..self.offset + self.rows * self.width]
+        &self.data[self.offset..self.offset + self.rows * self.width]
     }
 }
 
@@ -159,7 +191,7 @@ impl Backend for Cpu {
 
     fn upload(&self, values: &[f32]) -> Result<Buffer> {
         let mut buffer = self.buffer(values.len());
-        buffer.values.copy_from_slice(values);
+        buffer.copy_from_slice(values);
         Ok(buffer)
     }
 
@@ -170,7 +202,7 @@ impl Backend for Cpu {
 
     fn select(&self, x: Rows<'_, Self>, rows: &[usize]) -> Result<Buffer> {
         let mut y = self.buffer(rows.len() * x.width);
-        for (row, y) in rows.iter().zip(y.values.chunks_exact_mut(x.width)) {
+        for (row, y) in rows.iter().zip(y.chunks_exact_mut(x.width)) {
             y.copy_from_slice(&x.values()[row * x.width..][..x.width]);
         }
         Ok(y)
@@ -179,14 +211,16 @@ impl Backend for Cpu {
     fn kv(&self, heads: Heads, sequences: usize, capacity: usize) -> Result<Kv> {
         let layout = CacheLayout { kind: self.options.kv, heads: heads.kv, dim: heads.dim };
         let bytes = layout.bytes(capacity);
-        Ok(Kv { layout, bytes, keys: zeros(bytes * sequences)?, values: zeros(bytes * sequences)? })
+        let lines = (bytes * sequences).div_ceil(size_of::<Line>());
+        Ok(Kv { layout, bytes, keys: zeros(lines)?, values: zeros(lines)? })
     }
 
     fn append(&self, kv: &mut Kv, places: &[Place], k: Rows<'_, Self>, v: Rows<'_, Self>) -> Result<()> {
         let rows = k.values().chunks_exact(k.width).zip(v.values().chunks_exact(v.width));
         for (place, (key, value)) in places.iter().zip(rows) {
-            let sequence = place.sequence * kv.bytes..(place.sequence + 1) * kv.bytes;
-            let (keys, values) = (&mut kv.keys[sequence.clone()], &mut kv.values[sequence]);
+            let bytes = kv.of(place.sequence);
+            let keys = &mut cast_slice_mut(&mut kv.keys)[bytes.clone()];
+            let values = &mut cast_slice_mut(&mut kv.values)[bytes];
             kv.layout.store(place.position, key, value, keys, values);
         }
         Ok(())
@@ -194,34 +228,34 @@ impl Backend for Cpu {
 
     fn embed(&self, table: &Matrix<'_, Self>, tokens: &[u32], width: usize) -> Result<Buffer> {
         let mut y = self.buffer(tokens.len() * width);
-        cpu::embed(&self.machine, table.format, table.bytes, tokens, width, &mut y.values);
+        cpu::embed(&self.machine, table.format, table.bytes, tokens, width, &mut y);
         Ok(y)
     }
 
     fn matmul(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, n_out: usize) -> Result<Buffer> {
         let mut y = self.buffer(x.rows * n_out);
-        cpu::matmul(&self.machine, w.format, w.bytes, x.values(), x.width, &mut y.values, self.activations());
+        cpu::matmul(&self.machine, w.format, w.bytes, x.values(), x.width, &mut y, self.activations());
         Ok(y)
     }
 
     fn matmul_gated(&self, w: &Matrix<'_, Self>, x: Rows<'_, Self>, mut gate: Buffer, _: usize) -> Result<Buffer> {
-        cpu::matmul_gated(&self.machine, w.format, w.bytes, x.values(), x.width, &mut gate.values, self.activations());
+        cpu::matmul_gated(&self.machine, w.format, w.bytes, x.values(), x.width, &mut gate, self.activations());
         Ok(gate)
     }
 
     fn add(&self, mut x: Buffer, y: Rows<'_, Self>) -> Result<Buffer> {
-        cpu::add(&self.machine, &mut x.values, y.values());
+        cpu::add(&self.machine, &mut x, y.values());
         Ok(x)
     }
 
     fn add_bias(&self, mut x: Buffer, bias: &Vector<'_, Self>) -> Result<Buffer> {
-        cpu::add_bias(&self.machine, &mut x.values, bias.bytes());
+        cpu::add_bias(&self.machine, &mut x, bias.bytes());
         Ok(x)
     }
 
     fn rms_norm(&self, x: Rows<'_, Self>, gain: &Vector<'_, Self>, eps: f32) -> Result<Buffer> {
         let mut y = self.buffer(x.rows * x.width);
-        cpu::rms_norm(&self.machine, x.values(), gain.bytes(), eps, &mut y.values);
+        cpu::rms_norm(&self.machine, x.values(), gain.bytes(), eps, &mut y);
         Ok(y)
     }
 
@@ -233,7 +267,7 @@ impl Backend for Cpu {
         eps: f32,
     ) -> Result<(Buffer, Buffer)> {
         let mut h = self.buffer(y.rows * y.width);
-        cpu::add_rms_norm(&self.machine, &mut x.values, y.values(), gain.bytes(), eps, &mut h.values);
+        cpu::add_rms_norm(&self.machine, &mut x, y.values(), gain.bytes(), eps, &mut h);
         Ok((x, h))
     }
 
@@ -245,19 +279,19 @@ impl Backend for Cpu {
         eps: f32,
     ) -> Result<Buffer> {
         let mut y = self.buffer(x.rows * x.width);
-        cpu::layer_norm(&self.machine, x.values(), gain.bytes(), bias.bytes(), eps, &mut y.values);
+        cpu::layer_norm(&self.machine, x.values(), gain.bytes(), bias.bytes(), eps, &mut y);
         Ok(y)
     }
 
     fn softmax(&self, x: Rows<'_, Self>) -> Result<Buffer> {
         let mut y = self.upload(x.values())?;
-        cpu::softmax(&self.machine, &mut y.values, x.width.max(1));
+        cpu::softmax(&self.machine, &mut y, x.width.max(1));
         Ok(y)
     }
 
     fn rope(&self, x: Rows<'_, Self>, places: &[Place], head_dim: usize, rotation: &Rotation) -> Result<Buffer> {
         let mut y = self.upload(x.values())?;
-        cpu::rope(&self.machine, &mut y.values, &mut [], &self.positions(places), head_dim, rotation);
+        cpu::rope(&self.machine, &mut y, &mut [], &self.positions(places), head_dim, rotation);
         Ok(y)
     }
 
@@ -270,27 +304,27 @@ impl Backend for Cpu {
         rotation: &Rotation,
     ) -> Result<(Buffer, Buffer)> {
         let positions = self.positions(places);
-        cpu::rope(&self.machine, &mut q.values, &mut k.values, &positions, heads.dim, rotation);
+        cpu::rope(&self.machine, &mut q, &mut k, &positions, heads.dim, rotation);
         Ok((q, k))
     }
 
     fn attention(&self, q: Rows<'_, Self>, kv: &Kv, places: &[Place], heads: Heads, scale: f32) -> Result<Buffer> {
         let mut y = self.buffer(q.rows * q.width);
         let cache = |sequence: usize| {
-            let sequence = sequence * kv.bytes..(sequence + 1) * kv.bytes;
-            cpu::Cache { keys: &kv.keys[sequence.clone()], values: &kv.values[sequence] }
+            let bytes = kv.of(sequence);
+            cpu::Cache { keys: &cast_slice(&kv.keys)[bytes.clone()], values: &cast_slice(&kv.values)[bytes] }
         };
-        cpu::attention(&self.machine, q.values(), places, &cache, kv.layout, heads, scale, &mut y.values);
+        cpu::attention(&self.machine, q.values(), places, &cache, kv.layout, heads, scale, &mut y);
         Ok(y)
     }
 
     fn silu_mul(&self, mut gate: Buffer, up: Rows<'_, Self>) -> Result<Buffer> {
-        cpu::silu_mul(&self.machine, &mut gate.values, up.values());
+        cpu::silu_mul(&self.machine, &mut gate, up.values());
         Ok(gate)
     }
 
     fn gelu_mul(&self, mut gate: Buffer, up: Rows<'_, Self>) -> Result<Buffer> {
-        cpu::gelu_mul(&self.machine, &mut gate.values, up.values());
+        cpu::gelu_mul(&self.machine, &mut gate, up.values());
         Ok(gate)
     }
 }
