@@ -70,6 +70,8 @@ pub struct Machine {
     pub level: Level,
     /// The threads.
     pub pool: Pool,
+    /// Bytes ahead of their use that weights are asked for, where they are read in the order in which they lie; 0 if never.
+    pub(crate) ahead: usize,
     scratch: Mutex<Scratch>,
 }
 
@@ -86,7 +88,7 @@ impl Machine {
     pub fn new(level: Level, threads: usize) -> Machine {
         let pool = Pool::new(threads);
         let scratch = Scratch { shared: Buffer::new(), threads: (0..pool.threads()).map(|_| Buffer::new()).collect() };
-        Machine { level, pool, scratch: Mutex::new(scratch) }
+        Machine { level, pool, ahead: ahead(), scratch: Mutex::new(scratch) }
     }
 
     fn scratch(&self) -> MutexGuard<'_, Scratch> {
@@ -99,6 +101,19 @@ impl Machine {
         let step = grain.div_ceil(unit).max(1) * unit;
         self.pool.run(n.div_ceil(step), &|piece, thread| task(piece * step..n.min((piece + 1) * step), thread));
     }
+}
+
+/// [`Machine::ahead`]. An Intel processor (Cascade Lake) reads faster when it is asked 4 KB ahead; one of AMD's (Zen 4), whose
+/// own prefetcher needs no help, becomes a tenth to a quarter slower.
+fn ahead() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let vendor = std::arch::x86_64::__cpuid(0);
+        if [vendor.ebx, vendor.edx, vendor.ecx] == [*b"Auth", *b"enti", *b"cAMD"].map(u32::from_le_bytes) {
+            return 0;
+        }
+    }
+    4096
 }
 
 /// A slice that pieces of one run write disjoint parts of.

@@ -8,12 +8,12 @@ use super::{
     reference::{Numbers, zeros},
 };
 use crate::{Error, ErrorKind, Result, tensor::Packed};
+use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use lucid_kernels::{
     cpu::{self, Activations, CacheLayout, CacheType, Machine},
     level::Level,
     threads::default_threads,
 };
-use bytemuck::{Pod, Zeroable, cast_slice, cast_slice_mut};
 use std::{
     ops::{Deref, DerefMut, Range},
     sync::{Arc, Mutex, PoisonError},

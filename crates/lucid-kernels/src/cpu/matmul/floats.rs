@@ -16,17 +16,13 @@ use crate::{
     cpu::{Machine, Parts},
     formats::Format,
     lanes::{self, Kernel, Lanes, each},
-    level::Level,
 };
 use std::ops::Range;
 
 /// Up to this many rows, weights are read row by row; from here on, in panels.
 const FEW: usize = 4;
 
-/// How far ahead of their use weights are asked for.
-const AHEAD: usize = 4096;
-
-/// The same where sixteen rows are read side by side.
+/// How far ahead of their use weights are asked for where sixteen rows are read side by side.
 const AHEAD_IN_ROW: usize = 768;
 
 /// How many times [`Lanes::ROWS`] a tile holds.
@@ -93,7 +89,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
             for first in outputs.clone().step_by(16) {
                 let mut p = [[[0f32; 16]; 16]; FEW];
                 for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
-                    dot_rows(m.level, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
+                    dot_rows(m, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
                 }
                 lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });
             }
@@ -148,13 +144,13 @@ unsafe fn load_tail<L: Lanes>(p: *const u8, width: Width, n: usize) -> L::F {
 }
 
 /// One weight row against up to four rows of activations.
-fn dot_rows(level: Level, x: &Whole, w: *const u8, n: usize, width: Width, i: usize, p: &mut [[[f32; 16]; 16]; FEW]) {
+fn dot_rows(m: &Machine, x: &Whole, w: *const u8, n: usize, width: Width, i: usize, p: &mut [[[f32; 16]; 16]; FEW]) {
     macro_rules! rows {
         ($rows:literal) => {
             match width {
-                Width::F32 => lanes::run(level, DotRows::<$rows, 0> { x, w, n, i, p }),
-                Width::F16 => lanes::run(level, DotRows::<$rows, 1> { x, w, n, i, p }),
-                Width::Bf16 => lanes::run(level, DotRows::<$rows, 2> { x, w, n, i, p }),
+                Width::F32 => lanes::run(m.level, DotRows::<$rows, 0> { x, w, n, i, ahead: m.ahead, p }),
+                Width::F16 => lanes::run(m.level, DotRows::<$rows, 1> { x, w, n, i, ahead: m.ahead, p }),
+                Width::Bf16 => lanes::run(m.level, DotRows::<$rows, 2> { x, w, n, i, ahead: m.ahead, p }),
             }
         };
     }
@@ -171,6 +167,7 @@ struct DotRows<'a, const ROWS: usize, const WIDTH: u8> {
     w: *const u8,
     n: usize,
     i: usize,
+    ahead: usize,
     p: &'a mut [[[f32; 16]; 16]; FEW],
 }
 
@@ -179,7 +176,7 @@ impl<const ROWS: usize, const WIDTH: u8> Kernel for DotRows<'_, ROWS, WIDTH> {
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let DotRows { x, w, n, i, p: out } = self;
+        let DotRows { x, w, n, i, ahead, p: out } = self;
         let width = [Width::F32, Width::F16, Width::Bf16][WIDTH as usize];
         let step = 16 * bytes_of(width);
         // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the
@@ -188,7 +185,9 @@ impl<const ROWS: usize, const WIDTH: u8> Kernel for DotRows<'_, ROWS, WIDTH> {
             let mut p = [L::splat(0.0); ROWS];
             for v in 0..n / 16 {
                 let at = w.add(v * step);
-                L::prefetch(at.wrapping_add(AHEAD));
+                if ahead > 0 {
+                    L::prefetch(at.wrapping_add(ahead));
+                }
                 let weights = load::<L>(at, width);
                 for t in 0..ROWS {
                     p[t] = L::fma(weights, L::load(x.x.add((t * x.vectors + v) * 16)), p[t]);

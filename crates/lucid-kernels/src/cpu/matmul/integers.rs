@@ -13,7 +13,7 @@
 //! row, where a level has registers enough ([`Lanes::HELD`]) and the format is a usual one; elsewhere p is in memory. Its sixteen lanes are added in order
 //! only at the end; sixteen weight rows share one transposition for that. Weights are read in address order (sixteen
 //! interleaved rows would defeat the processor's prefetcher), unless the activations of several rows are more than L1 holds:
-//! then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly.
+//! then in strips of a few rounds of sixteen rows. The lines ahead are asked for explicitly, where that helps (`Machine::ahead`).
 //!
 //! # Many rows: lanes are outputs
 //!
@@ -31,9 +31,6 @@ use std::{marker::PhantomData, ops::Range};
 
 /// Up to this many rows, weights are read row by row; from here on, in panels.
 const FEW: usize = 8;
-
-/// How far ahead of their use weights are asked for, with few rows, in the order in which they lie.
-const AHEAD: usize = 4096;
 
 /// The product with weights of format `B`.
 pub(super) fn run<B: Unpack>(m: &Machine, product: &Product<'_>) {
@@ -87,7 +84,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
                 let to = whole.min(from + strip);
                 // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
                 let ahead = if whole <= strip {
-                    AHEAD
+                    m.ahead
                 } else if to < whole {
                     (to - from) * B::ROUND_BYTES
                 } else {
@@ -96,7 +93,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
                 dot(&w[from * B::ROUND_BYTES..], row_bytes, from..to, ahead);
             }
             if whole < rounds {
-                dot(rests::<B>(w, row_bytes, rest), B::ROUND_BYTES, whole..rounds, AHEAD);
+                dot(rests::<B>(w, row_bytes, rest), B::ROUND_BYTES, whole..rounds, 0);
             }
             lanes::run(m.level, Total { sums, strides: [x.rows, 1], product, first });
         }
@@ -113,7 +110,7 @@ struct DotRows<'a, B> {
     /// Bytes from row to row.
     stride: usize,
     rounds: Range<usize>,
-    /// Bytes from what is read to what is asked for meanwhile.
+    /// Bytes from what is read to what is asked for meanwhile; 0 asks for nothing.
     ahead: usize,
     fresh: bool,
     sums: &'a mut [[f32; 16]],
@@ -166,7 +163,7 @@ impl<B: Unpack> DotRows<'_, B> {
                 // SAFETY: activations are whole rounds in all arrays; the level is the caller's. What is asked for need not
                 // exist.
                 unsafe {
-                    for line in (0..B::ROUND_BYTES).step_by(64) {
+                    for line in (0..if ahead > 0 { B::ROUND_BYTES } else { 0 }).step_by(64) {
                         L::prefetch(round.as_ptr().wrapping_add(ahead + line));
                     }
                     let weights = Weights::<L>::of::<B>(round);
