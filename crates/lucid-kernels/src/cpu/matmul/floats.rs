@@ -22,6 +22,11 @@ use std::ops::Range;
 /// Up to this many rows, weights are read row by row; from here on, in panels.
 const FEW: usize = 4;
 
+/// Bytes of activations, of all rows, that stay in L1 while sixteen weight rows pass by in strips.
+const STRIP_OF_FEW: usize = 12 << 10;
+/// Up to so many bytes there are no strips, nor with one row of activations: weights read in one piece are worth more.
+const WITHOUT_STRIPS: usize = 24 << 10;
+
 /// How far ahead of their use weights are asked for where sixteen rows are read side by side.
 const AHEAD_IN_ROW: usize = 768;
 
@@ -83,13 +88,61 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     };
     if few {
         let x = Whole::new(product, &mut scratch.shared);
+        // As few strips as can be, as equal as can be.
+        let whole = product.n_in / 16;
+        let one = product.rows == 1 || 4 * product.rows * product.n_in <= WITHOUT_STRIPS;
+        let most = if one { whole.max(1) } else { STRIP_OF_FEW / (64 * product.rows) };
+        let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
         product.run(m, true, &|outputs, thread| {
             // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
             let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
             for first in outputs.clone().step_by(16) {
+                let rows = first..outputs.end.min(first + 16);
                 let mut p = [[[0f32; 16]; 16]; FEW];
-                for (i, o) in (first..outputs.end.min(first + 16)).enumerate() {
-                    dot_rows(m, &x, bytes(o, base.at(row)), product.n_in, width, i, &mut p);
+                if decoded {
+                    for o in rows {
+                        let w = bytes(o, base.at(row));
+                        dot_rows(
+                            m,
+                            DotRows {
+                                x: &x,
+                                w,
+                                n: product.n_in,
+                                which: o - first..o - first + 1,
+                                vectors: 0..whole,
+                                ahead: 0,
+                                p: &mut p,
+                            },
+                            width,
+                        );
+                    }
+                } else {
+                    for from in (0..whole.max(1)).step_by(strip) {
+                        let to = whole.min(from + strip);
+                        // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
+                        let step = 16 * bytes_of(width);
+                        let ahead = if whole <= strip {
+                            m.ahead
+                        } else if to < whole {
+                            (to - from) * step
+                        } else {
+                            16 * product.row_bytes - from * step
+                        };
+                        let w = product.weights(first).as_ptr();
+                        dot_rows(
+                            m,
+                            DotRows {
+                                x: &x,
+                                w,
+                                n: product.n_in,
+                                which: 0..rows.len(),
+                                vectors: from..to,
+                                ahead,
+                                p: &mut p,
+                            },
+                            width,
+                        );
+                    }
                 }
                 lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });
             }
@@ -143,18 +196,18 @@ unsafe fn load_tail<L: Lanes>(p: *const u8, width: Width, n: usize) -> L::F {
     }
 }
 
-/// One weight row against up to four rows of activations.
-fn dot_rows(m: &Machine, x: &Whole, w: *const u8, n: usize, width: Width, i: usize, p: &mut [[[f32; 16]; 16]; FEW]) {
+/// [`DotRows`] of this width.
+fn dot_rows(m: &Machine, task: DotRows<'_>, width: Width) {
     macro_rules! rows {
         ($rows:literal) => {
             match width {
-                Width::F32 => lanes::run(m.level, DotRows::<$rows, 0> { x, w, n, i, ahead: m.ahead, p }),
-                Width::F16 => lanes::run(m.level, DotRows::<$rows, 1> { x, w, n, i, ahead: m.ahead, p }),
-                Width::Bf16 => lanes::run(m.level, DotRows::<$rows, 2> { x, w, n, i, ahead: m.ahead, p }),
+                Width::F32 => lanes::run(m.level, Fixed::<$rows, 0>(task)),
+                Width::F16 => lanes::run(m.level, Fixed::<$rows, 1>(task)),
+                Width::Bf16 => lanes::run(m.level, Fixed::<$rows, 2>(task)),
             }
         };
     }
-    match x.rows {
+    match task.x.rows {
         1 => rows!(1),
         2 => rows!(2),
         3 => rows!(3),
@@ -162,46 +215,62 @@ fn dot_rows(m: &Machine, x: &Whole, w: *const u8, n: usize, width: Width, i: usi
     }
 }
 
-struct DotRows<'a, const ROWS: usize, const WIDTH: u8> {
+/// Some vectors of up to sixteen weight rows against up to four rows of activations.
+struct DotRows<'a> {
     x: &'a Whole,
+    /// The first weight row; the others follow.
     w: *const u8,
+    /// Values of a row.
     n: usize,
-    i: usize,
+    /// The rows' places in `p`.
+    which: Range<usize>,
+    vectors: Range<usize>,
+    /// Bytes from what is read to what is asked for meanwhile; 0 asks for nothing.
     ahead: usize,
+    /// For each row of activations sixteen sums of each weight row, which are added to.
     p: &'a mut [[[f32; 16]; 16]; FEW],
 }
 
-impl<const ROWS: usize, const WIDTH: u8> Kernel for DotRows<'_, ROWS, WIDTH> {
+/// The same, with the number of rows of activations and the width of weights as constants.
+struct Fixed<'a, const ROWS: usize, const WIDTH: u8>(DotRows<'a>);
+
+impl<const ROWS: usize, const WIDTH: u8> Kernel for Fixed<'_, ROWS, WIDTH> {
     type Out = ();
 
     #[inline(always)]
     unsafe fn at<L: Lanes>(self) {
-        let DotRows { x, w, n, i, ahead, p: out } = self;
+        let DotRows { x, w, n, which, vectors, ahead, p: sums } = self.0;
         let width = [Width::F32, Width::F16, Width::Bf16][WIDTH as usize];
         let step = 16 * bytes_of(width);
-        // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the
-        // caller's.
-        unsafe {
-            let mut p = [L::splat(0.0); ROWS];
-            for v in 0..n / 16 {
-                let at = w.add(v * step);
-                if ahead > 0 {
-                    L::prefetch(at.wrapping_add(ahead));
-                }
-                let weights = load::<L>(at, width);
+        for (row, i) in which.enumerate() {
+            let w = w.wrapping_add(row * n * bytes_of(width));
+            // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the
+            // caller's. What is asked for need not exist.
+            unsafe {
+                let mut p = [L::splat(0.0); ROWS];
                 for t in 0..ROWS {
-                    p[t] = L::fma(weights, L::load(x.x.add((t * x.vectors + v) * 16)), p[t]);
+                    p[t] = L::load(sums[t][i].as_ptr());
                 }
-            }
-            if !n.is_multiple_of(16) {
-                let v = n / 16;
-                let weights = load_tail::<L>(w.add(v * step), width, n % 16);
+                for v in vectors.clone() {
+                    let at = w.add(v * step);
+                    if ahead > 0 {
+                        L::prefetch(at.wrapping_add(ahead));
+                    }
+                    let weights = load::<L>(at, width);
+                    for t in 0..ROWS {
+                        p[t] = L::fma(weights, L::load(x.x.add((t * x.vectors + v) * 16)), p[t]);
+                    }
+                }
+                if vectors.end == n / 16 && !n.is_multiple_of(16) {
+                    let v = vectors.end;
+                    let weights = load_tail::<L>(w.add(v * step), width, n % 16);
+                    for t in 0..ROWS {
+                        p[t] = L::fma(weights, L::load(x.x.add((t * x.vectors + v) * 16)), p[t]);
+                    }
+                }
                 for t in 0..ROWS {
-                    p[t] = L::fma(weights, L::load(x.x.add((t * x.vectors + v) * 16)), p[t]);
+                    L::store(sums[t][i].as_mut_ptr(), p[t]);
                 }
-            }
-            for t in 0..ROWS {
-                L::store(out[t][i].as_mut_ptr(), p[t]);
             }
         }
     }
