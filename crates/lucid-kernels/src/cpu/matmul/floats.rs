@@ -99,28 +99,18 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
             for first in outputs.clone().step_by(16) {
                 let rows = first..outputs.end.min(first + 16);
                 let mut p = [[[0f32; 16]; 16]; FEW];
+                let mut dot = |w, which, vectors, ahead| {
+                    dot_rows(m, DotRows { x: &x, w, n: product.n_in, which, vectors, ahead, p: &mut p }, width);
+                };
                 if decoded {
                     for o in rows {
-                        let w = bytes(o, base.at(row));
-                        dot_rows(
-                            m,
-                            DotRows {
-                                x: &x,
-                                w,
-                                n: product.n_in,
-                                which: o - first..o - first + 1,
-                                vectors: 0..whole,
-                                ahead: 0,
-                                p: &mut p,
-                            },
-                            width,
-                        );
+                        dot(bytes(o, base.at(row)), o - first..o - first + 1, 0..whole, 0);
                     }
                 } else {
+                    let step = 16 * bytes_of(width);
                     for from in (0..whole.max(1)).step_by(strip) {
                         let to = whole.min(from + strip);
                         // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
-                        let step = 16 * bytes_of(width);
                         let ahead = if whole <= strip {
                             m.ahead
                         } else if to < whole {
@@ -128,20 +118,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                         } else {
                             16 * product.row_bytes - from * step
                         };
-                        let w = product.weights(first).as_ptr();
-                        dot_rows(
-                            m,
-                            DotRows {
-                                x: &x,
-                                w,
-                                n: product.n_in,
-                                which: 0..rows.len(),
-                                vectors: from..to,
-                                ahead,
-                                p: &mut p,
-                            },
-                            width,
-                        );
+                        dot(product.weights(first).as_ptr(), 0..rows.len(), from..to, ahead);
                     }
                 }
                 lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });
