@@ -60,6 +60,9 @@ fn every_field_is_there_and_they_agree_with_one_another() {
         // three roundings of two terms each
         let near = |a: f64, b: f64| (a - b).abs() <= 8.0 * f64::EPSILON * b.abs();
         assert!(near(float("avg_ts"), (ts[0] + ts[1]) / 2.0));
+        // a difference: it is as wrong as its terms
+        let apart = (ts[0] - ts[1]).abs() / 2f64.sqrt();
+        assert!((float("stddev_ts") - apart).abs() <= 8.0 * f64::EPSILON * ts[0], "{o}");
         let generates = o["n_gen"] == 4;
         let tokens = if generates { 4.0 * 3.0 } else { 16.0 };
         assert!(ns.iter().zip(&ts).all(|(ns, ts)| near(*ts, tokens * 1e9 / ns)), "{o}");

@@ -104,7 +104,7 @@ impl Machine {
 }
 
 /// [`Machine::ahead`]. An Intel processor (Cascade Lake) reads faster when it is asked 4 KB ahead; one of AMD's (Zen 4), whose
-/// own prefetcher needs no help, becomes a tenth to a quarter slower.
+/// own prefetcher needs no help, becomes a tenth to a quarter slower. Others are asked, too, and have not been measured.
 fn ahead() -> usize {
     #[cfg(target_arch = "x86_64")]
     {

@@ -15,7 +15,7 @@ pub fn read_bandwidth(m: &Machine, bytes: &[u8]) -> f64 {
     let sum = AtomicU64::new(0);
     let begun = Instant::now();
     m.pool.run(bytes.len() / PIECE, &|piece, _| {
-        let read = lanes::run(m.level, Read(&bytes[piece * PIECE..(piece + 1) * PIECE], m.ahead));
+        let read = lanes::run(m.level, Read { bytes: &bytes[piece * PIECE..(piece + 1) * PIECE], ahead: m.ahead });
         sum.fetch_add(read.to_bits().into(), Relaxed);
     });
     let elapsed = begun.elapsed().as_secs_f64();
@@ -54,8 +54,11 @@ pub fn f32_peak(m: &Machine) -> f64 {
 /// Independent chains, enough to hide an instruction's latency.
 const CHAINS: usize = 12;
 
-/// The bytes, and how far ahead they are asked for.
-struct Read<'a>(&'a [u8], usize);
+struct Read<'a> {
+    bytes: &'a [u8],
+    /// Bytes from what is read to what is asked for meanwhile; 0 asks for nothing.
+    ahead: usize,
+}
 
 impl Kernel for Read<'_> {
     type Out = f32;
@@ -65,9 +68,11 @@ impl Kernel for Read<'_> {
         // SAFETY: chunks of 256 bytes; the level is the caller's.
         unsafe {
             let mut sums = [L::splat_i32(0); 4];
-            for chunk in self.0.chunks_exact(256) {
-                for line in (0..if self.1 > 0 { 256 } else { 0 }).step_by(64) {
-                    L::prefetch(chunk.as_ptr().wrapping_add(self.1 + line));
+            for chunk in self.bytes.chunks_exact(256) {
+                if self.ahead > 0 {
+                    for line in (0..256).step_by(64) {
+                        L::prefetch(chunk.as_ptr().wrapping_add(self.ahead + line));
+                    }
                 }
                 for (i, sum) in sums.iter_mut().enumerate() {
                     *sum = L::add_i32(*sum, L::load_i32(chunk.as_ptr().add(64 * i).cast()));

@@ -67,7 +67,9 @@ fn every_format(folder: &Path) -> Result<()> {
 
 /// The same model with all its matrices in this format.
 fn recode(source: &Gguf, format: Format, out: &Path) -> Result<()> {
-    let mix = Mix::ALL.iter().find(|mix| mix.base() == format).expect("a type for every format that Lucid writes");
+    // Q2_K_S wants an importance matrix, and Q2_K is the same format
+    let mut mixes = Mix::ALL.iter().filter(|mix| **mix != Mix::Q2_K_S);
+    let mix = mixes.find(|mix| mix.base() == format).expect("a type for every format that Lucid writes");
     let options = quantize::Options { pure: true, allow_requantize: true, ..quantize::Options::new(*mix) };
     let model = quantize::Model::of(&source.metadata)?;
     let plan = quantize::plan(&model, &quantize::tensors(source)?, &options, false)?;

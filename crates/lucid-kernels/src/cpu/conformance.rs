@@ -134,10 +134,10 @@ fn products_of_every_number_of_rows_equal_their_twin() {
 fn large_products_equal_their_twin() {
     for level in Level::available().filter(|&l| l != Level::SCALAR) {
         let m = Machine::new(level, 3);
-        for format in [Format::Q4_K, Format::Q8_0, Format::Q6_K, Format::F16] {
-            let n_in = 512 * 7 + 256 + if format.block_len() == 1 { 5 } else { 0 };
+        for format in [Format::Q4_K, Format::Q8_0, Format::Q6_K, Format::F16, Format::BF16] {
+            let n_in = 512 * 7 + 256 + if format == Format::F16 { 5 } else { 0 };
             let w = random_rows(format, n_in, 70);
-            for rows in [1, 2, 4, 8, 9, 512] {
+            for rows in [1, 2, 3, 4, 8, 9, 512] {
                 check_product(
                     &m,
                     format,

@@ -46,7 +46,8 @@ pub struct Cpu {
     positions: Mutex<Vec<u32>>,
 }
 
-/// A line of the processor's cache. Memory of whole lines begins at one, so that a vector of 64 bytes is never the ends of two.
+/// A line of the processor's cache. Memory of whole lines begins at one, so that vectors of 64 bytes are lines where rows are
+/// whole lines, and not the ends of two.
 #[derive(Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([f32; 16]);

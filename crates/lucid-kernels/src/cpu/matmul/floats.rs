@@ -2,7 +2,8 @@
 //! for.
 //!
 //! The same two shapes as in [`integers`](super::integers). With few rows a lane is an element's class: sixteen weights by
-//! sixteen activations, one fused multiply-add, and the lanes are added at the end of the row. With many rows, sixteen weight
+//! sixteen activations, one fused multiply-add, and the lanes are added at the end of the row; activations of several rows that
+//! L1 does not hold take the weights in strips. With many rows, sixteen weight
 //! rows are widened and transposed into a panel, class by class (elements 0, 16, 32 …, then 1, 17 …), lanes are outputs, and a
 //! class ends with one addition to y.
 
@@ -16,6 +17,7 @@ use crate::{
     cpu::{Machine, Parts},
     formats::Format,
     lanes::{self, Kernel, Lanes, each},
+    level::Level,
 };
 use std::ops::Range;
 
@@ -90,9 +92,12 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
         let x = Whole::new(product, &mut scratch.shared);
         // As few strips as can be, as equal as can be.
         let whole = product.n_in / 16;
-        let one = product.rows == 1 || 4 * product.rows * product.n_in <= WITHOUT_STRIPS;
-        let most = if one { whole.max(1) } else { STRIP_OF_FEW / (64 * product.rows) };
-        let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
+        let count = if product.rows == 1 || 4 * product.rows * product.n_in <= WITHOUT_STRIPS {
+            1
+        } else {
+            whole.div_ceil(STRIP_OF_FEW / (64 * product.rows))
+        };
+        let strip = whole.div_ceil(count).max(1);
         product.run(m, true, &|outputs, thread| {
             // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
             let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
@@ -100,7 +105,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 let rows = first..outputs.end.min(first + 16);
                 let mut p = [[[0f32; 16]; 16]; FEW];
                 let mut dot = |w, which, vectors, ahead| {
-                    dot_rows(m, DotRows { x: &x, w, n: product.n_in, which, vectors, ahead, p: &mut p }, width);
+                    dot_rows(m.level, DotRows { x: &x, w, n: product.n_in, which, vectors, ahead, p: &mut p }, width);
                 };
                 if decoded {
                     for o in rows {
@@ -108,6 +113,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                     }
                 } else {
                     let step = 16 * bytes_of(width);
+                    let w = product.w[rows.start * product.row_bytes..rows.end * product.row_bytes].as_ptr();
                     for from in (0..whole.max(1)).step_by(strip) {
                         let to = whole.min(from + strip);
                         // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
@@ -118,7 +124,7 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                         } else {
                             16 * product.row_bytes - from * step
                         };
-                        dot(product.weights(first).as_ptr(), 0..rows.len(), from..to, ahead);
+                        dot(w, 0..rows.len(), from..to, ahead);
                     }
                 }
                 lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });
@@ -174,13 +180,13 @@ unsafe fn load_tail<L: Lanes>(p: *const u8, width: Width, n: usize) -> L::F {
 }
 
 /// [`DotRows`] of this width.
-fn dot_rows(m: &Machine, task: DotRows<'_>, width: Width) {
+fn dot_rows(level: Level, task: DotRows<'_>, width: Width) {
     macro_rules! rows {
         ($rows:literal) => {
             match width {
-                Width::F32 => lanes::run(m.level, Fixed::<$rows, 0>(task)),
-                Width::F16 => lanes::run(m.level, Fixed::<$rows, 1>(task)),
-                Width::Bf16 => lanes::run(m.level, Fixed::<$rows, 2>(task)),
+                Width::F32 => lanes::run(level, Fixed::<$rows, 0>(task)),
+                Width::F16 => lanes::run(level, Fixed::<$rows, 1>(task)),
+                Width::Bf16 => lanes::run(level, Fixed::<$rows, 2>(task)),
             }
         };
     }
@@ -221,8 +227,9 @@ impl<const ROWS: usize, const WIDTH: u8> Kernel for Fixed<'_, ROWS, WIDTH> {
         let step = 16 * bytes_of(width);
         for (row, i) in which.enumerate() {
             let w = w.wrapping_add(row * n * bytes_of(width));
-            // SAFETY: a weight row has n values, a row of activations the whole vectors that hold as many; the level is the
-            // caller's. What is asked for need not exist.
+            // SAFETY: there are as many weight rows of n values as places in `which`, one after the other; `vectors` end with n,
+            // and a row of activations has the whole vectors that hold as many; the level is the caller's. What is asked for
+            // need not exist.
             unsafe {
                 let mut p = [L::splat(0.0); ROWS];
                 for t in 0..ROWS {

@@ -163,8 +163,10 @@ impl<B: Unpack> DotRows<'_, B> {
                 // SAFETY: activations are whole rounds in all arrays; the level is the caller's. What is asked for need not
                 // exist.
                 unsafe {
-                    for line in (0..if ahead > 0 { B::ROUND_BYTES } else { 0 }).step_by(64) {
-                        L::prefetch(round.as_ptr().wrapping_add(ahead + line));
+                    if ahead > 0 {
+                        for line in (0..B::ROUND_BYTES).step_by(64) {
+                            L::prefetch(round.as_ptr().wrapping_add(ahead + line));
+                        }
                     }
                     let weights = Weights::<L>::of::<B>(round);
                     // In pairs, so that one row has something to do while the other waits for its dot products; not where memory

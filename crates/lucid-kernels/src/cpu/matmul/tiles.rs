@@ -195,8 +195,9 @@ pub(super) struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// Bytes asked for at most. More would push panels out of a second cache of 1 MB.
-    const MOST: usize = 64 << 10;
+    /// Bytes asked for at most. Four panels of integers of 5632 columns are 400 KB, which leaves room for these in a second
+    /// cache of 1 MB; panels of f32 are more than it holds anyhow.
+    const MOST: usize = 192 << 10;
 
     /// The weights that one of so many threads will probably multiply after a piece of outputs, in a share for each of so
     /// many tiles.
