@@ -103,6 +103,25 @@ impl<'a> Product<'a> {
         }
     }
 
+    /// How the whole steps of a weight row, each of so many bytes, pass by few rows: in strips of at most `most`, as few as can
+    /// be, as equal as can be, and at least one. With each, the bytes from what is read to what is asked for meanwhile: rows one
+    /// after the other are asked for as they lie, strips of sixteen rows when the strip before them is read.
+    fn strips(&self, m: &Machine, step: usize, most: usize) -> impl Iterator<Item = (Range<usize>, usize)> + Clone {
+        let (whole, row_bytes, in_order) = (self.row_bytes / step, self.row_bytes, m.ahead);
+        let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
+        (0..whole.max(1)).step_by(strip).map(move |from| {
+            let to = whole.min(from + strip);
+            let ahead = if whole <= strip {
+                in_order
+            } else if to < whole {
+                (to - from) * step
+            } else {
+                16 * row_bytes - from * step
+            };
+            (from..to, ahead)
+        })
+    }
+
     /// The bytes of weight row `o`.
     fn weights(&self, o: usize) -> &[u8] {
         &self.w[o * self.row_bytes..(o + 1) * self.row_bytes]

@@ -3,9 +3,8 @@
 //!
 //! The same two shapes as in [`integers`](super::integers). With few rows a lane is an element's class: sixteen weights by
 //! sixteen activations, one fused multiply-add, and the lanes are added at the end of the row; activations of several rows that
-//! L1 does not hold take the weights in strips. With many rows, sixteen weight
-//! rows are widened and transposed into a panel, class by class (elements 0, 16, 32 …, then 1, 17 …), lanes are outputs, and a
-//! class ends with one addition to y.
+//! L1 does not hold take the weights in strips. With many rows, sixteen weight rows are widened and transposed into a panel,
+//! class by class (elements 0, 16, 32 …, then 1, 17 …), lanes are outputs, and a class ends with one addition to y.
 
 use super::{
     Plan, Product,
@@ -90,14 +89,9 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
     };
     if few {
         let x = Whole::new(product, &mut scratch.shared);
-        // As few strips as can be, as equal as can be.
-        let whole = product.n_in / 16;
-        let count = if product.rows == 1 || 4 * product.rows * product.n_in <= WITHOUT_STRIPS {
-            1
-        } else {
-            whole.div_ceil(STRIP_OF_FEW / (64 * product.rows))
-        };
-        let strip = whole.div_ceil(count).max(1);
+        let step = 16 * bytes_of(width);
+        let one = product.rows == 1 || 4 * product.rows * product.n_in <= WITHOUT_STRIPS;
+        let strips = product.strips(m, step, if one { usize::MAX } else { STRIP_OF_FEW / (64 * product.rows) });
         product.run(m, true, &|outputs, thread| {
             // SAFETY: a thread number belongs to one thread at a time, so its buffer does, too.
             let base = unsafe { buffers.part(thread..thread + 1) }[0].for_plan(&plan);
@@ -109,22 +103,12 @@ pub(super) fn run(m: &Machine, product: &Product<'_>) {
                 };
                 if decoded {
                     for o in rows {
-                        dot(bytes(o, base.at(row)), o - first..o - first + 1, 0..whole, 0);
+                        dot(bytes(o, base.at(row)), o - first..o - first + 1, 0..product.n_in / 16, 0);
                     }
                 } else {
-                    let step = 16 * bytes_of(width);
                     let w = product.w[rows.start * product.row_bytes..rows.end * product.row_bytes].as_ptr();
-                    for from in (0..whole.max(1)).step_by(strip) {
-                        let to = whole.min(from + strip);
-                        // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
-                        let ahead = if whole <= strip {
-                            m.ahead
-                        } else if to < whole {
-                            (to - from) * step
-                        } else {
-                            16 * product.row_bytes - from * step
-                        };
-                        dot(w, 0..rows.len(), from..to, ahead);
+                    for (vectors, ahead) in strips.clone() {
+                        dot(w, 0..rows.len(), vectors, ahead);
                     }
                 }
                 lanes::run(m.level, Total { sums: p.as_flattened(), strides: [1, 16], product, first });

@@ -59,9 +59,7 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
     let whole = row_bytes / B::ROUND_BYTES;
     // What a round needs: codes, scales, and of each group where sums start if codes have an offset and, for minima, what they add up to.
     let bytes_of_round = ROUND + 64 * (1 + (32 / B::GROUP) * (usize::from(B::OFFSET > 0) + usize::from(B::MINS)));
-    // As few strips as can be, as equal as can be.
-    let most = (STRIP / (x.rows * bytes_of_round)).max(1);
-    let strip = whole.div_ceil(whole.div_ceil(most).max(1)).max(1);
+    let strips = product.strips(m, B::ROUND_BYTES, (STRIP / (x.rows * bytes_of_round)).max(1));
     let mut plan = Plan::default();
     let sums = plan.room::<[f32; 16]>(16 * x.rows);
     let rest = plan.room::<u8>(16 * B::ROUND_BYTES);
@@ -80,17 +78,8 @@ fn few<B: Unpack>(m: &Machine, product: &Product<'_>) {
                 let (rows, fresh, format) = (rows.len(), std::mem::take(&mut fresh), PhantomData);
                 lanes::run(m.level, DotRows::<B> { x, w, rows, stride, rounds, ahead, fresh, sums, format });
             };
-            for from in (0..whole).step_by(strip) {
-                let to = whole.min(from + strip);
-                // Rows one after the other are asked for as they lie; strips of rows when the strip before them is read.
-                let ahead = if whole <= strip {
-                    m.ahead
-                } else if to < whole {
-                    (to - from) * B::ROUND_BYTES
-                } else {
-                    16 * row_bytes - from * B::ROUND_BYTES
-                };
-                dot(&w[from * B::ROUND_BYTES..], row_bytes, from..to, ahead);
+            for (rounds, ahead) in strips.clone() {
+                dot(&w[rounds.start * B::ROUND_BYTES..], row_bytes, rounds, ahead);
             }
             if whole < rounds {
                 dot(rests::<B>(w, row_bytes, rest), B::ROUND_BYTES, whole..rounds, 0);
